@@ -1,0 +1,11 @@
+"""What `make lab` sets in JupyterLab. The JSON files beside this one turn off what a student has no use for:
+they leave nbgrader's list of assignments and Validate; formgrader is the instructor's, the news is nobody's.
+"""
+
+c = get_config()  # noqa: F821  (traitlets defines it)
+
+c.LabApp.default_url = "/lab/tree/notebooks/01_autoencoders.ipynb"
+c.ServerApp.log_level = "WARN"  # leaves the address
+c.ServerApp.allow_root = True  # in a container there may be nobody else
+c.ServerApp.tornado_settings = {"ws_ping_timeout": 30_000}  # tornado warns of the server's own default
+c.KernelManager.transport_encryption = "auto"  # on a shared machine others could listen to a kernel

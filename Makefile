@@ -1,0 +1,65 @@
+# Two commands matter: `make lab` opens the course, `make test` runs every test. `make help` lists the others.
+#
+# .venv is the environment; .venv/.ready is written once it holds exactly what requirements.txt pins.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+PORT ?= 8888
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	--numprocesses 2 --dist loadscope
+
+# The project's kernel and packages come before those of the user and of other projects.
+export JUPYTER_PREFER_ENV_PATH := 1
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help env lab test quick build lint lock doctor clean packages
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+env: $(READY) ## fill .venv from requirements.txt (PYTHON=python3.12 chooses the Python of a new one)
+
+# An environment that was interrupted, moved, copied or has lost its Python is not believed.
+ifneq "$(shell $(BIN)/python -c pass 2>/dev/null && cat $(READY) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(READY)
+endif
+$(READY): requirements.txt pyproject.toml .ci/bootstrap
+	@.ci/bootstrap
+
+lab: env ## open the course in JupyterLab (PORT=9999 and ARGS="--no-browser" are handed on)
+	@$(BIN)/course doctor --quiet --only kernel widgets nbgrader home
+	@$(BIN)/jupyter trust notebooks/*.ipynb solutions/*.ipynb >/dev/null
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" $(BIN)/jupyter lab --port $(PORT) $(ARGS)
+
+test: env packages ## run every test; the last line counts them
+	@$(PYTEST) --cov=course_utils
+
+# One part of the tests: make test-unit, test-notebook, test-browser, test-nbgrader.
+test-%: env packages
+	@$(PYTEST) -m $*
+
+quick: env ## lint and the fast tests, within three minutes
+	@$(PYTEST) -m "unit and not slow"
+
+build: env ## make notebooks, solutions and nbgrader's sources from solutions/*.py
+	@$(BIN)/course build $(ARGS)
+
+lint: env ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy course_utils
+
+lock: env ## pin the dependencies of pyproject.toml anew (ARGS="--upgrade" takes newer versions)
+	@.ci/lock $(ARGS)
+
+doctor: env ## say what is missing or wrong on this machine, and what to do
+	@$(BIN)/course doctor $(ARGS)
+
+clean: ## remove what tests and tools leave behind; .venv stays
+	@rm -rf build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+packages:
+	@.ci/packages

@@ -1,0 +1,43 @@
+"""The nbgrader course: for `cd assessments && nbgrader ...` or `jupyter lab` (formgrader), for the Validate
+button where JUPYTER_CONFIG_PATH names this folder, and for `course build`, which takes the stub from here.
+
+Grade with `nbgrader autograde`; formgrader's own button blocks the server while it runs.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
+
+from course_utils.grading.execute import SeededExecute
+
+HERE = Path(__file__).resolve().parent
+c = get_config()  # noqa: F821  (traitlets defines it)
+
+# nbgrader calls `alembic` by name, which lies beside this Python even where its environment is not active.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+c.CourseDirectory.course_id = "generative_vision"
+c.CourseDirectory.root = str(HERE)
+# Graders and formgrader share one file: wait for its lock instead of failing.
+c.CourseDirectory.db_url = f"sqlite:///{HERE / 'gradebook.db'}?timeout=60"
+# A module beside a notebook could shadow the course's own, in a release and in a submission.
+c.CourseDirectory.ignore.append("*.py")
+
+# What students find where the solution was. `course_utils.exercises` reads the error as "not attempted yet".
+c.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
+c.ClearSolutions.text_stub = "*Your answer here.*"
+
+c.Execute.timeout = 300  # seconds a cell; demos train for a few seconds in the profile of graders
+c.Execute.extra_arguments = ["--IPKernelApp.extra_extensions=course_utils.grading.kernel"]
+c.KernelManager.transport_encryption = "auto"  # a kernel's ports are open to everybody on the machine
+c.Autograde.autograde_preprocessors = [
+    SeededExecute if step is Execute else step
+    for step in Autograde.class_traits()["autograde_preprocessors"].default()
+]
+
+# Students write what feedback and formgrader show: nothing that runs survives in it.
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"clean_html": "course_utils.grading.pages.clean_html"}

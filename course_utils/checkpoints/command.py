@@ -1,0 +1,70 @@
+"""`course train CHAPTER`: retrain the released models of a chapter, with progress, card and atomic writes."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from course_utils.checkpoints.recipes import CHAPTERS
+from course_utils.training import FOLDER, TrainStep, save_checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("chapter", choices=sorted(CHAPTERS), help="whose models to train")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models; default: all of the chapter")
+    parser.add_argument("--steps", type=int, metavar="N", help="fewer or more updates than the recipe's")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="where to write; default: inside the package")
+
+
+def run(args: argparse.Namespace) -> int:
+    recipes = CHAPTERS[args.chapter]
+    names = args.only or recipes.NAMES
+    unknown = sorted(set(names) - set(recipes.NAMES))
+    if unknown:
+        return _refuse(f"no recipe {', '.join(unknown)} in chapter {args.chapter}, only: {', '.join(recipes.NAMES)}.")
+    if args.steps is not None and args.steps < 1:
+        return _refuse(f"--steps must be at least 1, got {args.steps}.")
+    folder = args.out / args.chapter
+    if not _writable(folder):
+        return _refuse(f"{folder} cannot be written. Choose another folder with --out.")
+    for name in names:
+        model, card = recipes.train_released(name, Progress(), args.steps)
+        path = save_checkpoint(f"{args.chapter}/{name}", model, card, args.out)
+        print(f"{path}  {path.stat().st_size / 1e6:.2f} MB  {card.seconds} s  {card.quality}", flush=True)
+    return 0
+
+
+class Progress:
+    """A line on stderr every few seconds: what, how far, loss, rate, time left."""
+
+    def __init__(self, every: float = 5.0):
+        self.every = every
+        self.label = ""
+        self.start = self.shown = 0.0
+
+    def __call__(self, label: str, record: TrainStep, steps: int) -> None:
+        now = time.perf_counter()
+        if label != self.label:
+            self.label, self.start, self.shown = label, now, now
+        if now - self.shown < self.every and record.step < steps:
+            return
+        self.shown = now
+        rate = (record.step - 1) / max(now - self.start, 1e-9)
+        left = (steps - record.step) / rate if rate else 0.0
+        print(
+            f"{label}  {record.step:,}/{steps:,}  loss {record.loss:.4f}  {rate:.0f} steps/s  {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _refuse(reason: str) -> int:
+    print(f"course train: {reason}", file=sys.stderr)
+    return 2
+
+
+def _writable(folder: Path) -> bool:
+    """Checked before an hour of training, not after: the nearest existing folder on the way decides."""
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)

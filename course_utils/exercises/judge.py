@@ -1,0 +1,174 @@
+"""From observations to a verdict. No answer is touched here: the process may be one that never saw any.
+
+ladder   the criteria in order; what comes after a failed gate is not reached and earns nothing
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from course_utils.exercises.criteria import same
+from course_utils.exercises.observe import observe, observe_all
+from course_utils.exercises.spec import (
+    Case,
+    Criterion,
+    CriterionResult,
+    Exercise,
+    Finding,
+    Misconception,
+    Observation,
+    Trial,
+    Verdict,
+)
+
+RIGHT = "Every criterion holds."
+STUB = "Not attempted yet. Write the body, run its cell, then run this one again."
+NOTHING_BACK = "Not attempted yet, or a `return` is missing: None came back."
+PRINTED_LINES = 3
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A criterion and how it went; `held` is None where it was not reached."""
+
+    criterion: Criterion
+    held: bool | None
+    finding: Finding | None = None
+
+
+def judge(
+    exercise: Exercise,
+    cases: Sequence[Case],
+    observations: Sequence[Observation],
+    seed: int,
+    expected: Sequence[Observation] = (),
+) -> Verdict:
+    """The verdict on what an answer was observed to do.
+
+    Args:
+        cases: those that the seed draws.
+        observations: one of each case.
+        seed: for the record.
+        expected: what the reference does, where that is known already.
+    """
+    if len(observations) != len(cases):
+        raise ValueError(f"judge: {len(cases)} cases need as many observations, got {len(observations)}.")
+    if all(seen.status in ("stub", "skipped") for seen in observations):
+        return _not_attempted(exercise, observations, seed)
+    trials = _trials(cases, expected or observe_all(exercise, exercise.load_reference(), cases), observations)
+    rungs = climb(exercise, trials)
+    for accepted in exercise.accepts:
+        if score(rungs) < exercise.points:
+            others = climb(exercise, _trials(cases, observe_all(exercise, accepted, cases), observations))
+            rungs = max(rungs, others, key=score)
+    mistake = None if score(rungs) == exercise.points else recognise(exercise, trials)
+    message = _message(rungs, mistake, observations)
+    return _verdict(exercise, rungs, seed, message, mistake.name if mistake else None)
+
+
+def climb(exercise: Exercise, trials: Sequence[Trial]) -> list[Rung]:
+    """Every criterion in order, until a gate fails."""
+    rungs: list[Rung] = []
+    for criterion in exercise.criteria:
+        if any(rung.held is not True and rung.criterion.gate for rung in rungs):
+            rungs.append(Rung(criterion, None))
+        else:
+            finding = criterion.find(trials)
+            rungs.append(Rung(criterion, finding is None, finding))
+    return rungs
+
+
+def score(rungs: Sequence[Rung]) -> float:
+    """The points of the criteria that hold."""
+    return float(sum(rung.criterion.points for rung in rungs if rung.held))
+
+
+def recognise(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | None:
+    """The first misconception that would have left the same to see in every case."""
+    telling_first = sorted(trials, key=lambda trial: same(trial.expected, trial.observed))
+    for misconception in exercise.misconceptions:
+        if all(_explains(exercise, misconception, trial) for trial in telling_first):
+            return misconception
+    return None
+
+
+def _explains(exercise: Exercise, misconception: Misconception, trial: Trial) -> bool:
+    guess = observe(exercise, misconception.answer, trial.case)
+    return same(guess, trial.observed) and set(guess.changed) <= set(trial.observed.changed)
+
+
+def _trials(
+    cases: Sequence[Case], expected: Sequence[Observation], observed: Sequence[Observation]
+) -> list[Trial]:
+    return [Trial(*trial) for trial in zip(cases, expected, observed, strict=True)]
+
+
+def not_callable(exercise: Exercise, answer: object, seed: int) -> Verdict:
+    """The verdict on something that cannot be called."""
+    name = exercise.id.partition(".")[2]
+    got = "None" if answer is None else f"a value of type {type(answer).__name__}"
+    message = (
+        f"This is {got}, not {name} itself.\n"
+        f"Hand over the name without brackets or quotation marks: check({exercise.id!r}, {name})."
+    )
+    rungs = [
+        Rung(exercise.criteria[0], False),
+        *(Rung(criterion, None) for criterion in exercise.criteria[1:]),
+    ]
+    return _verdict(exercise, rungs, seed, message, None)
+
+
+def _not_attempted(exercise: Exercise, observations: Sequence[Observation], seed: int) -> Verdict:
+    rungs = [Rung(criterion, None) for criterion in exercise.criteria]
+    raised = any(seen.fault for seen in observations)
+    return _verdict(exercise, rungs, seed, STUB if raised else NOTHING_BACK, None, attempted=False)
+
+
+def _verdict(
+    exercise: Exercise,
+    rungs: Sequence[Rung],
+    seed: int,
+    message: str,
+    mistake: str | None,
+    attempted: bool = True,
+) -> Verdict:
+    results = tuple(
+        CriterionResult(r.criterion.name, r.criterion.points, r.criterion.points if r.held else 0.0, r.held)
+        for r in rungs
+    )
+    passed = all(rung.held for rung in rungs)
+    return Verdict(
+        exercise.id, score(rungs), exercise.points, passed, attempted, mistake, message, results, seed
+    )
+
+
+def _message(
+    rungs: Sequence[Rung], mistake: Misconception | None, observations: Sequence[Observation]
+) -> str:
+    failed = [rung for rung in rungs if rung.finding]
+    if not failed:
+        return RIGHT
+    first = failed[0]
+    lines = [mistake.hint] if mistake else []
+    lines.append(_what_was_seen(first))
+    if not mistake:
+        lines += [first.finding.cause if first.finding else "", first.criterion.advice]
+    if len(failed) > 1:
+        lines.append("Not right yet either: " + ", ".join(rung.criterion.name for rung in failed[1:]) + ".")
+    lines.append(_what_was_printed(observations))
+    return "\n".join(line for line in lines if line)
+
+
+def _what_was_seen(rung: Rung) -> str:
+    finding = rung.finding
+    assert finding is not None
+    return f"Case: {finding.case}. {finding.seen} {finding.expected}".rstrip()
+
+
+def _what_was_printed(observations: Sequence[Observation]) -> str:
+    count = sum(seen.printed_characters for seen in observations)
+    if not count:
+        return ""
+    lines = "".join(seen.printed for seen in observations).strip().splitlines()[:PRINTED_LINES]
+    return f"Your code also printed {count:,} characters, which begin:\n" + "\n".join(
+        line[:100] for line in lines
+    )

@@ -1,0 +1,197 @@
+"""Figures of the course: a Figure back, in one style, each with a caption that says what to see and an alt text.
+
+Colours have fixed roles (Okabe-Ito), the ten classes have fixed colours (Tol, muted): both are safe for colour-blind readers.
+"""
+
+import base64
+import html
+import io
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_utils.data import to_uint8
+from course_utils.data.ranges import ValueRange
+from course_utils.training import TrainStep
+
+DATA, MODEL, NOISE = "#0072B2", "#D55E00", "#999999"
+STUDENT, REFERENCE, HIGHLIGHT = "#009E73", "#CC79A7", "#E69F00"
+CLASS_COLOURS = (
+    *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933"),
+    *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777"),
+)
+STYLE = Path(__file__).with_name("course.mplstyle")
+
+
+class CourseFigure(Figure):
+    """A matplotlib Figure that a notebook shows with its caption and its alt text."""
+
+    alt = ""
+    caption = ""
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(fname=STYLE):
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+    def mimebundle(self) -> dict[str, str]:
+        """What a notebook stores: a captioned picture as HTML, and its plain-text twin."""
+        source = "data:image/png;base64," + base64.b64encode(self.png()).decode()
+        width = round(self.get_figwidth() * 100)
+        return {
+            "text/html": (
+                f'<figure style="margin:0.5em 0;max-width:{width}px">'
+                f'<img class="course-widget-still" alt="{html.escape(self.alt)}" src="{source}" '
+                'style="width:100%;border-radius:4px">'
+                f'<figcaption style="font-size:90%;margin-top:0.3em">{html.escape(self.caption)}</figcaption></figure>'
+            ),
+            "text/plain": f"Figure: {self.caption}",
+        }
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.mimebundle(), raw=True)
+
+
+def figure(
+    width: float, height: float, *, alt: str, caption: str, rows: int = 1, columns: int = 1, **subplots: object
+) -> tuple[CourseFigure, np.ndarray]:
+    """An empty figure in the course's style.
+
+    Args:
+        width, height: inches; a notebook page is about 9 wide.
+        alt: what a reader who cannot see the figure needs to know.
+        caption: what to look for.
+        subplots: further arguments of Figure.subplots.
+
+    Returns:
+        the figure, and its axes as an array (rows, columns).
+    """
+    with matplotlib.rc_context(fname=STYLE):
+        fig = CourseFigure(figsize=(width, height))
+        axes = fig.subplots(rows, columns, squeeze=False, **subplots)
+    fig.alt, fig.caption = alt, caption
+    return fig, axes
+
+
+def image_rows(
+    rows: Mapping[str, Tensor],
+    value_range: ValueRange,
+    *,
+    alt: str,
+    caption: str,
+    columns: Sequence[str] = (),
+    height: float = 0.85,
+) -> CourseFigure:
+    """Rows of grey images, each row with its name, dark ink on white.
+
+    Args:
+        rows: name -> (C, 1, H, W) or (C, H, W) float in value_range; as many images in each row.
+        columns: a title for each column.
+        height: inches a row.
+    """
+    count = len(next(iter(rows.values())))
+    fig, axes = figure(1.3 + count * height, len(rows) * height, rows=len(rows), columns=count, alt=alt, caption=caption)
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for ax, image in zip(line, to_uint8(images, value_range), strict=True):
+            ax.imshow(image.squeeze().numpy(), vmin=0, vmax=255, cmap="gray_r")
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
+    for ax, title in zip(axes[0], columns, strict=False):
+        ax.set_title(title, loc="center", fontsize=9)
+    return fig
+
+
+def tile(rows: Sequence[Tensor], value_range: ValueRange) -> np.ndarray:
+    """Rows of grey images as one picture, without gaps, for a widget's frame.
+
+    Args:
+        rows: R tensors (C, 1, H, W) float in value_range.
+
+    Returns:
+        (R * H, C * W) uint8.
+    """
+    return np.vstack([np.hstack(list(to_uint8(row, value_range).squeeze(1).numpy())) for row in rows])
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    alt: str,
+    caption: str,
+    colours: Sequence[str] = (DATA, MODEL, STUDENT, REFERENCE, HIGHLIGHT, NOISE),
+    markers: bool = False,
+    width: float = 6.4,
+    height: float = 3.4,
+    **axis: object,
+) -> CourseFigure:
+    """Curves with labelled axes; `axis` goes to Axes.set, e.g. xscale="log"."""
+    fig, axes = figure(width, height, alt=alt, caption=caption)
+    for (name, (x, y)), colour in zip(series.items(), colours, strict=False):
+        axes[0, 0].plot(x, y, color=colour, label=name, marker="o" if markers else None)
+    axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, **axis)
+    if len(series) > 1:
+        axes[0, 0].legend()
+    return fig
+
+
+def watch(
+    records: Iterable[TrainStep], steps: int, *, label: str, ylabel: str, every: float = 0.5, colour: str = MODEL
+) -> Iterator[TrainStep]:
+    """Pass training records on while a notebook shows their loss curve growing, with the time that is left.
+
+    Args:
+        records: e.g. course_utils.training.train(...).
+        steps: how many records are expected.
+        label: what is being trained, for caption and alt text.
+        every: seconds between two drawings.
+    """
+    handle, seen, start, drawn = _display_handle(), [], time.monotonic(), -every
+    for record in records:
+        seen.append(record)
+        if time.monotonic() - drawn >= every or record.step == steps:
+            handle.update(_loss_curve(seen, steps, time.monotonic() - start, label, ylabel, colour), raw=True)
+            drawn = time.monotonic()
+        yield record
+
+
+def _loss_curve(seen: list, steps: int, elapsed: float, label: str, ylabel: str, colour: str) -> dict[str, str]:
+    done = seen[-1].step
+    left = elapsed / done * (steps - done)
+    state = f"{elapsed:.0f} s" if done == steps else f"about {left:.0f} s left"
+    caption = f"{label}: step {done:,} of {steps:,}, {ylabel} {seen[-1].loss:.4f}, {state}."
+    fig, axes = figure(6.4, 2.6, alt=f"Loss curve of {label}.", caption=caption)
+    ax: Axes = axes[0, 0]
+    ax.plot([r.step for r in seen], [r.loss for r in seen], color=colour)
+    ax.set(xlabel="update", ylabel=ylabel, xlim=(0, steps), ylim=(0, None))
+    return fig.mimebundle()
+
+
+class _NoDisplay:
+    """Outside of a notebook there is nothing to update."""
+
+    def update(self, *_: object, **__: object) -> None: ...
+
+
+def _display_handle():
+    try:
+        from IPython import get_ipython
+    except ModuleNotFoundError:
+        return _NoDisplay()
+    if get_ipython() is None:
+        return _NoDisplay()
+    from IPython.display import display
+
+    return display({"text/plain": "starting"}, raw=True, display_id=True)

@@ -1,0 +1,149 @@
+"""Training loops as streams of records, and checkpoints with their cards.
+
+    step          int                 updates already applied
+    loss          float               batch mean before that update, in the objective's unit
+    checkpoint    "chapter/name"      <name>.safetensors (weights) and <name>.json (card) in checkpoints/<chapter>/
+
+A loop yields after each update; whoever reads it decides how long, what to plot, when to stop.
+"""
+
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from course_utils import autoencoders
+
+FOLDER = Path(__file__).parent / "checkpoints"
+ARCHITECTURES: dict[str, type[nn.Module]] = {"ConvAE": autoencoders.ConvAE}
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    step: int
+    loss: float
+
+
+def train(update: Callable[[Tensor], float], batches: Iterable[Tensor], steps: int) -> Iterator[TrainStep]:
+    """Apply `update` to one batch after another.
+
+    Args:
+        update: one optimisation step on a batch, returns its loss: lambda x: train_step(model, x, optimizer).
+        batches: e.g. course_utils.data.batches(...); may be endless.
+        steps: int, how many updates at the most.
+
+    Yields:
+        TrainStep after each update.
+    """
+    for step, batch in enumerate(itertools.islice(batches, steps), start=1):
+        yield TrainStep(step, update(batch))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Layers draw their first weights from torch's global stream: here it starts at `seed`, and is put back after."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@torch.no_grad()
+def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, batch_size: int = 500) -> Tensor:
+    """function(x) without gradients, in pieces that fit in memory: an encoder over a whole data set.
+
+    Args:
+        function: maps (B, ...) to a tensor of B rows, row by row (a batch-normalising model must be in eval mode).
+        x: (N, ...), on the device that the function wants.
+
+    Returns:
+        (N, ...) on the CPU.
+    """
+    return torch.cat([function(piece).cpu() for piece in x.split(batch_size)])
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a released checkpoint is, where it came from and how good it is."""
+
+    architecture: dict  # {"class": a key of ARCHITECTURES, ...constructor arguments}
+    data: str
+    objective: str
+    steps: int
+    batch_size: int
+    seed: int
+    device: str
+    seconds: float  # wall-clock of the training loop
+    quality: dict  # measured figures, each with its floor or peer beside it
+    command: str  # retrains this checkpoint
+    licence: str = "MIT; the training data's licence is in course_utils/data"
+
+
+def save_checkpoint(name: str, model: nn.Module, card: Card, folder: Path = FOLDER) -> Path:
+    """Write weights (float16) and card; an interrupted call leaves the previous checkpoint whole.
+
+    Raises:
+        ValueError: a weight is NaN, infinite or too large for float16.
+        OSError: the folder cannot be written.
+    """
+    weights = {key: value.detach().cpu().half().contiguous() for key, value in model.state_dict().items()}
+    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"save_checkpoint: {', '.join(broken)} hold values that float16 cannot. Training diverged.")
+    path = folder / f"{name}.safetensors"
+    write_atomically(path, safetensors.torch.save(weights))
+    write_atomically(path.with_suffix(".json"), (json.dumps(asdict(card), indent=2) + "\n").encode())
+    return path
+
+
+def load_checkpoint(name: str, folder: Path = FOLDER) -> nn.Module:
+    """A released model in evaluation mode, float32, on the CPU.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint; the message lists those there are.
+        ValueError: the weights do not fit the architecture that the card names, or the file is damaged.
+    """
+    card = load_card(name, folder)
+    path = folder / f"{name}.safetensors"
+    arguments = dict(card.architecture)
+    model = ARCHITECTURES[arguments.pop("class")](**arguments)
+    try:
+        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+    except Exception as error:
+        raise ValueError(f"load_checkpoint: {path.name} is damaged or not of this course. Retrain: {card.command}") from error
+    return model.eval()
+
+
+def load_card(name: str, folder: Path = FOLDER) -> Card:
+    """The card of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint; the message lists those there are.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        known = sorted(str(card.relative_to(folder).with_suffix("")) for card in folder.rglob("*.json"))
+        raise FileNotFoundError(f"load_card: no checkpoint {name!r} in {folder}, only: {', '.join(known) or 'none'}.")
+    return Card(**json.loads(path.read_text()))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside `path`, then move it there: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+        try:
+            temporary.write(content)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        except BaseException:
+            os.unlink(temporary.name)
+            raise
+    os.chmod(temporary.name, 0o644)
+    os.replace(temporary.name, path)

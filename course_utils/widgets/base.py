@@ -1,0 +1,103 @@
+"""What every widget of the course is: a state, a picture of it, and one script that draws it in the browser.
+
+    content    what never changes: texts, places, colours. JSON, sent once
+    pixels     the images, as one PNG file (see pictures.sheet), sent once
+    state      the traits that a reader moves, e.g. index; assigned here they move the slider, and the other way round
+
+Nothing is computed in the browser and nothing is asked of the kernel: numbers arrive as text, and moving a slider only
+chooses among what was sent. The same script therefore also runs without a kernel, in the static twin that `text/html`
+carries: a figure with a still picture, in whose place the script puts a working widget wherever scripts are allowed.
+"""
+
+import base64
+import html
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import numpy as np
+import traitlets
+
+from course_utils.plots import DATA
+from course_utils.widgets import pictures
+
+STATIC = Path(__file__).with_name("static")
+SPAN = 4095  # places in a plane are sent as whole numbers 0..SPAN
+STILL_COLOURS = 128  # a still is stored twice in each notebook, so it is kept small
+
+
+@cache
+def script(family: str) -> str:
+    """The source of one family: style, common part, its own part. No import, no address, no build step."""
+    style = (STATIC / "widget.css").read_text(encoding="utf-8")
+    common, own = ((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("common", family))
+    constants = f"const STYLE = {json.dumps(style)};\nconst ACCENT = {DATA!r};\nconst SPAN = {SPAN};\n"
+    return f"{constants}\n{common}\n{own}"
+
+
+def module(family: str) -> str:
+    """The script as the module that anywidget loads."""
+    return f"{script(family)}\nexport default {{ render }};\n"
+
+
+class CourseWidget(anywidget.AnyWidget):
+    """Base of the families: each defines FAMILY, STATE, the traits that STATE names, `caption` and `still`."""
+
+    FAMILY: ClassVar[str]  # its script is static/FAMILY.js
+    STATE: ClassVar[tuple[str, ...]]  # names of the traits that move
+
+    content = traitlets.Dict().tag(sync=True)
+    pixels = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, content: dict[str, Any], pixels: bytes = b"", **state: Any) -> None:
+        super().__init__(content={"state": self.STATE, **content}, pixels=pixels, **state)
+
+    @property
+    def caption(self) -> str:
+        """What the present state shows, in words: the sentence below the canvas."""
+        raise NotImplementedError
+
+    def still(self) -> np.ndarray:
+        """A picture of the present state, (H, W, 3) uint8."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} \"{self.content['title']}\": {self.caption}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        live = super()._repr_mimebundle_(**kwargs)
+        if live is None:
+            return None
+        data, metadata = live
+        still = base64.b64encode(pictures.png(self.still(), STILL_COLOURS)).decode()
+        return {**data, "text/html": self._twin(still), "image/png": still}, metadata
+
+    def _twin(self, still: str) -> str:
+        """HTML that needs neither kernel nor network; where scripts are not allowed, a picture and its caption."""
+        title, caption = html.escape(self.content["title"]), html.escape(self.caption)
+        values = {"content": self.content, **{name: getattr(self, name) for name in self.STATE}}
+        data = {"values": values, "pixels": base64.b64encode(self.pixels).decode()}
+        # Scripts sit in comments: a sanitiser that prints unwanted tags instead of dropping them drops comments.
+        return f"""<div class="course-widget" data-family="{self.FAMILY}">
+<figure style="margin:0.5em 0;max-width:800px"><p><strong>{title}</strong></p>
+<img class="course-widget-still" alt="{title}. {caption}" \
+src="data:image/png;base64,{still}" style="max-width:100%;border-radius:4px">
+<figcaption>{caption}</figcaption></figure>
+<script type="application/json" class="course-widget-data"><!--
+{_inside_script(json.dumps(data, ensure_ascii=False, separators=(",", ":")))}
+--></script>
+<script><!--
+(() => {{
+"use strict";
+{script(self.FAMILY)}
+hydrateAll(document.currentScript, "{self.FAMILY}");
+}})();
+//--></script>
+</div>"""
+
+
+def _inside_script(text: str) -> str:
+    """JSON in which nothing can end the script element or the comment inside of it."""
+    return text.replace("<", r"\u003c").replace(">", r"\u003e")

@@ -1,0 +1,259 @@
+"""A real JupyterLab and a real Chromium for tests, apart from every setting of whoever runs them.
+
+    lab              a running server; its files lie in lab.root
+    page             a browser tab that reaches this machine only; a console error or a foreign address fails the test
+    open_notebook    open_notebook(path) shows a notebook of lab.root in the tab: run cells, read outputs, find widgets
+    open_html        open_html(path) shows a plain page in the tab
+    screenshot       screenshot(name) keeps a picture of the tab in build/screenshots
+
+A widget is found as a Widget: drag its sliders, press keys, read its canvas and its caption.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "course"
+SETTINGS = {
+    # All cells in the page at once: a test may look at any of them.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"]
+CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+expect.set_options(timeout=20_000)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A JupyterLab server of its own: settings, kernels, signatures and files in one temporary folder."""
+
+    address: str
+    root: Path  # what the server shows
+    data: Path  # its JUPYTER_DATA_DIR
+
+    def url(self, path: str) -> str:
+        return f"{self.address}doc/tree/{path}?reset&token={TOKEN}"
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    home = tmp_path_factory.mktemp("lab")
+    folders = {name: home / name for name in ("root", "config", "data", "runtime", "ipython")}
+    for folder in folders.values():
+        folder.mkdir()
+    for name, values in SETTINGS.items():
+        _write_json(folders["config"] / "lab/user-settings" / f"{name}.jupyterlab-settings", values)
+    kernel = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    _write_json(
+        folders["data"] / "kernels/python3/kernel.json",
+        {"argv": kernel, "display_name": "Python 3", "language": "python"},
+    )
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folders["config"]),
+        "JUPYTER_DATA_DIR": str(folders["data"]),
+        "JUPYTER_RUNTIME_DIR": str(folders["runtime"]),
+        "JUPYTER_PREFER_ENV_PATH": "0",
+        "JUPYTER_NO_CONFIG": "0",
+        "IPYTHONDIR": str(folders["ipython"]),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+    command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={TOKEN}"]
+    with (home / "log.txt").open("w") as log:
+        server = subprocess.Popen(command, cwd=folders["root"], env=environment, stdout=log, stderr=log)
+    try:
+        yield Lab(_address(folders["runtime"], server, home / "log.txt"), folders["root"], folders["data"])
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _address(runtime: Path, server: subprocess.Popen, log: Path) -> str:
+    """Where the server listens: it says so in a file once it does."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and server.poll() is None:
+        for file in runtime.glob("jpserver-*.json"):
+            if text := file.read_text():
+                return json.loads(text)["url"]
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def complaints() -> list[str]:
+    """What went wrong in the tab: console errors, uncaught exceptions, calls for other machines."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _no_complaints(complaints: list[str]) -> Iterator[None]:
+    yield
+    seen = complaints.copy()
+    complaints.clear()
+    assert not seen
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser, complaints: list[str]) -> Iterator[Page]:
+    def stay_local(route: Route) -> None:
+        address = urlsplit(route.request.url)
+        if address.scheme in ("data", "blob", "file") or address.hostname == "127.0.0.1":
+            route.continue_()
+        else:
+            complaints.append(f"asks for {route.request.url}")
+            route.abort()
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    context = chromium.new_context(viewport={"width": 1200, "height": 900})
+    context.route("**/*", stay_local)
+    tab = context.new_page()
+    tab.on("console", listen)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+
+
+@dataclass(frozen=True)
+class Widget:
+    """One widget on a page, live or twin."""
+
+    host: Locator
+
+    @property
+    def caption(self) -> Locator:
+        return self.host.locator(".caption")
+
+    def slider(self, label: str) -> Locator:
+        return self.host.get_by_label(label, exact=True)
+
+    def drag(self, label: str, position: int) -> None:
+        """Take the slider's thumb with the mouse and pull it to a position."""
+        slider = self.slider(label)
+        slider.scroll_into_view_if_needed()
+        box, last = slider.bounding_box(), int(slider.get_attribute("max"))
+        middle = box["y"] + box["height"] / 2
+        # The thumb is 16 pixels wide and stays within the track.
+        where = [box["x"] + 8 + (box["width"] - 16) * at / last for at in (int(slider.input_value()), position)]
+        mouse = self.host.page.mouse
+        mouse.move(where[0], middle)
+        mouse.down()
+        mouse.move(where[1], middle, steps=8)
+        mouse.up()
+
+    def point(self, part: str, x: float, y: float) -> tuple[float, float]:
+        """Page coordinates of a place on a canvas, given as shares of its width and height."""
+        canvas = self.canvas(part)
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def canvas(self, part: str) -> Locator:
+        return self.host.locator(f'canvas[data-part="{part}"]')
+
+    def pixels(self, part: str) -> np.ndarray:
+        """What the canvas shows: (H, W, 4) uint8, opacity last."""
+        width, height, values = self.canvas(part).evaluate(
+            """canvas => {
+                const {width, height} = canvas;
+                return [width, height, Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data)];
+            }"""
+        )
+        return np.array(values, np.uint8).reshape(height, width, 4)
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook that is open in JupyterLab."""
+
+    page: Page
+
+    def command(self, name: str, **arguments: object) -> None:
+        """A command of JupyterLab, as from its menus; returns when it is done."""
+        self.page.evaluate(
+            "([name, values]) => jupyterapp.commands.execute(name, values).then(() => null)", [name, arguments]
+        )
+
+    def run_all(self) -> None:
+        """Run all cells, and wait until the kernel is done with them."""
+        self.command("notebook:run-all-cells")
+        expect(self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible()
+
+    def kernel(self, code: str) -> str:
+        """Run code in the notebook's kernel, as a cell would; returns what it prints."""
+        return self.page.evaluate(
+            """async code => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const future = kernel.requestExecute({code});
+                let text = "";
+                future.onIOPub = ({content}) => { text += content.text ?? content.traceback?.join("\\n") ?? ""; };
+                await future.done;
+                return text;
+            }""",
+            code,
+        )
+
+    def cell(self, position: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(position)
+
+    def widget(self, position: int) -> Widget:
+        """The widget that a cell shows."""
+        return Widget(self.cell(position).locator(".course-widget-live"))
+
+
+@pytest.fixture(scope="module")
+def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
+    def open_(path: str) -> Notebook:
+        page.goto(lab.url(path))
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        return Notebook(page)
+
+    return open_
+
+
+@pytest.fixture(scope="module")
+def open_html(page: Page) -> Callable[[Path], Page]:
+    def open_(path: Path) -> Page:
+        page.goto(path.as_uri())
+        return page
+
+    return open_
+
+
+@pytest.fixture(scope="module")
+def screenshot(page: Page) -> Callable[..., None]:
+    """screenshot(name, locator=None): a picture of the tab or of one element."""
+    folder = ROOT / "build" / "screenshots"
+
+    def take(name: str, locator: Locator | None = None) -> None:
+        (locator or page).screenshot(path=folder / f"{name}.png")
+
+    return take

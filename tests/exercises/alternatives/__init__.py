@@ -1,0 +1,1 @@
+"""Right and lazy answers to the exercises, one module a chapter."""

@@ -1,0 +1,70 @@
+"""`course` and `course train`: a tiny run of the real recipes, and refusals before any work is done."""
+
+import pytest
+
+from course_utils import cli
+from course_utils.checkpoints.recipes import autoencoders as recipes
+from course_utils.data import load
+from course_utils.training import load_card, load_checkpoint
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    """The recipes on 200 digits of each split."""
+    monkeypatch.setattr(recipes, "load", lambda name, split, size: load(name, "test", size=size).balanced(20))
+
+
+def test_train_writes_model_and_card_and_reports_progress(tmp_path, capsys):
+    status = cli.main(["train", "autoencoders", "--only", "latent-2", "--steps", "3", "--out", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert status == 0
+    assert "latent-2  3/3  loss" in printed.err
+    assert "latent-2.safetensors" in printed.out
+    assert load_checkpoint("autoencoders/latent-2", tmp_path).latent_dim == 2
+    card = load_card("autoencoders/latent-2", tmp_path)
+    assert (card.steps, card.batch_size, card.seed) == (3, recipes.BATCH_SIZE, 0)
+    assert card.quality["pca_test_mse"] < card.quality["mean_image_test_mse"]
+
+
+def test_the_same_seed_gives_the_same_model(tmp_path):
+    for folder in ("a", "b"):
+        cli.main(["train", "autoencoders", "--only", "latent-2", "--steps", "2", "--out", str(tmp_path / folder)])
+    first, second = ((tmp_path / f / "autoencoders" / "latent-2.safetensors").read_bytes() for f in ("a", "b"))
+    assert first == second
+
+
+def test_the_one_class_recipe_measures_every_digit_and_its_spread(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "SPREAD_SEEDS", (0, 1))
+    assert cli.main(["train", "autoencoders", "--only", "one-class-0", "--steps", "1", "--out", str(tmp_path)]) == 0
+    quality = load_card("autoencoders/one-class-0", tmp_path).quality
+    assert sorted(quality["auc_by_normal_digit_seed_0"]) == [str(k) for k in range(10)]
+    assert sorted(quality["auc_by_seed"]) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "latent-3"], "no recipe latent-3 in chapter autoencoders, only: latent-2, latent-4"),
+        (["--steps", "0"], "--steps must be at least 1, got 0"),
+    ],
+)
+def test_train_refuses(arguments, message, capsys):
+    assert cli.main(["train", "autoencoders", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_train_refuses_a_folder_that_cannot_be_made(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert cli.main(["train", "autoencoders", "--out", str(tmp_path / "file")]) == 2
+    assert "cannot be written. Choose another folder with --out" in capsys.readouterr().err
+
+
+def test_an_unknown_recipe_is_refused_by_the_function_too():
+    with pytest.raises(ValueError, match="no recipe 'latent-3'"):
+        recipes.train_released("latent-3", lambda *_: None)
+
+
+def test_unknown_commands_name_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["trian"])
+    assert "doctor" in capsys.readouterr().err

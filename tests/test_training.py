@@ -1,0 +1,124 @@
+"""Loops as streams, and checkpoints that are whole or not there."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from course_utils import training
+from course_utils.autoencoders import ConvAE, reconstruction_error
+from course_utils.checkpoints.recipes import autoencoders as recipes
+from course_utils.data import load
+from course_utils.training import Card, TrainStep, in_batches, load_card, load_checkpoint, save_checkpoint, seeded, train
+
+CARD = Card(
+    architecture={"class": "ConvAE", "latent_dim": 3},
+    data="none",
+    objective="none",
+    steps=0,
+    batch_size=1,
+    seed=0,
+    device="cpu",
+    seconds=0.0,
+    quality={},
+    command="course train autoencoders --only x",
+)
+
+
+def test_train_yields_after_each_update_and_stops_in_time():
+    seen = []
+    stream = train(lambda batch: seen.append(batch) or float(batch), iter(range(100)), steps=3)
+    assert next(stream) == TrainStep(step=1, loss=0.0)
+    assert seen == [0]
+    assert list(stream) == [TrainStep(2, 1.0), TrainStep(3, 2.0)]
+
+
+def test_seeded_repeats_and_leaves_the_global_stream_alone():
+    before = torch.get_rng_state()
+    weights = []
+    for _ in range(2):
+        with seeded(5):
+            weights.append(torch.rand(4))
+    assert torch.equal(*weights)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_in_batches_is_the_function_without_gradients():
+    x = torch.rand(11, 3, requires_grad=True)
+    result = in_batches(lambda piece: piece.sum(dim=1), x, batch_size=4)
+    assert torch.equal(result, x.detach().sum(dim=1))
+    assert not result.requires_grad
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
+    with seeded(0):
+        model = ConvAE(3)
+    save_checkpoint("chapter/name", model, CARD, tmp_path)
+    loaded = load_checkpoint("chapter/name", tmp_path)
+    assert not loaded.training
+    for mine, theirs in zip(model.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(mine.half().float(), theirs)
+    assert load_card("chapter/name", tmp_path) == CARD
+    assert sorted(path.name for path in (tmp_path / "chapter").iterdir()) == ["name.json", "name.safetensors"]
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = save_checkpoint("name", ConvAE(3), CARD, tmp_path)
+    old = path.read_bytes()
+
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint("name", ConvAE(3), CARD, tmp_path)
+    assert path.read_bytes() == old
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["name.json", "name.safetensors"]
+
+
+def test_weights_that_diverged_are_not_saved(tmp_path):
+    model = ConvAE(3)
+    with torch.no_grad():
+        next(model.parameters())[0] = torch.nan
+    with pytest.raises(ValueError, match=r"encoder\.0\.weight hold values that float16 cannot"):
+        save_checkpoint("name", model, CARD, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_checkpoint_is_answered_by_those_there_are(tmp_path):
+    save_checkpoint("a/one", ConvAE(3), CARD, tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint 'a/two' in .*only: a/one"):
+        load_checkpoint("a/two", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another architecture"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+    path = save_checkpoint("name", ConvAE(3), CARD, tmp_path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        card = json.loads(path.with_suffix(".json").read_text())
+        card["architecture"]["latent_dim"] = 4
+        path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=r"name\.safetensors is damaged.*Retrain: course train"):
+        load_checkpoint("name", tmp_path)
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_each_released_model_has_the_quality_its_card_states(name):
+    model, card = load_checkpoint(f"autoencoders/{name}"), load_card(f"autoencoders/{name}")
+    if name.startswith("latent"):
+        test = load("mnist", "test", size=32).images
+        error = in_batches(lambda x: reconstruction_error(model(x), x), test).mean().item()
+        assert error == pytest.approx(card.quality["test_mse"], rel=2e-3)  # float16 costs nothing
+        assert error < card.quality["pca_test_mse"] < card.quality["mean_image_test_mse"]
+    else:
+        auc = recipes.one_class_auc(model, recipes.NORMAL_CLASS)
+        assert auc == pytest.approx(card.quality["auc_by_seed"]["0"], abs=1e-3)
+        assert min(card.quality["auc_by_seed"].values()) >= 0.95
+    assert card.command == f"course train autoencoders --only {name}"
+
+
+def test_all_released_files_together_stay_small():
+    assert sum(path.stat().st_size for path in training.FOLDER.rglob("*.safetensors")) <= 40e6
