@@ -8,8 +8,6 @@
 Reconstruction errors are means over pixels, so that image sizes can be compared.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,7 +57,9 @@ def conv_transpose_out_size(size: int, kernel: int, stride: int, padding: int, o
         )
     out = (size - 1) * stride - 2 * padding + kernel + output_padding
     if out < 1:
-        raise ValueError(f"conv_transpose_out_size: padding {padding} cuts everything away, the size would be {out}.")
+        raise ValueError(
+            f"conv_transpose_out_size: padding {padding} cuts everything away, the size would be {out}."
+        )
     return out
 
 
@@ -145,7 +145,8 @@ def he_init(model: nn.Module) -> nn.Module:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return model
 
 
@@ -198,7 +199,9 @@ def reconstruction_error(x_hat: Tensor, x: Tensor) -> Tensor:
     require_float_tensor("reconstruction_error", x_hat=x_hat, x=x)
     require_same_shape("reconstruction_error", x_hat=x_hat, x=x)
     if x.dim() < 2:
-        raise ValueError(f"reconstruction_error: x needs a batch dimension and pixels, got shape {tuple(x.shape)}.")
+        raise ValueError(
+            f"reconstruction_error: x needs a batch dimension and pixels, got shape {tuple(x.shape)}."
+        )
     return (x_hat - x).square().flatten(1).mean(dim=1)
 
 
@@ -217,7 +220,9 @@ def anomaly_threshold(normal_scores: Tensor, false_alarm_rate: float) -> float:
     if not len(normal_scores) or normal_scores.isnan().any():
         raise ValueError("anomaly_threshold: normal_scores must hold at least one number, and no NaN.")
     if not 0 <= false_alarm_rate <= 1:
-        raise ValueError(f"anomaly_threshold: false_alarm_rate is a share from 0 to 1, got {false_alarm_rate}.")
+        raise ValueError(
+            f"anomaly_threshold: false_alarm_rate is a share from 0 to 1, got {false_alarm_rate}."
+        )
     values, counts = normal_scores.unique(return_counts=True)  # ascending
     share_above = (len(normal_scores) - counts.cumsum(0)).double() / len(normal_scores)
     return values[share_above <= false_alarm_rate][0].item()
@@ -262,7 +267,9 @@ def latent_grid(extent: tuple[float, float, float, float], side: int) -> Tensor:
         (side * side, 2) float32, row by row.
     """
     left, right, bottom, top = extent
-    z2, z1 = torch.meshgrid(torch.linspace(bottom, top, side), torch.linspace(left, right, side), indexing="ij")
+    z2, z1 = torch.meshgrid(
+        torch.linspace(bottom, top, side), torch.linspace(left, right, side), indexing="ij"
+    )
     return torch.stack([z1, z2], dim=-1).flatten(0, 1)
 
 
@@ -279,8 +286,3 @@ def nearest_code_distance(z: Tensor, codes: Tensor) -> Tensor:
     require_float_tensor("nearest_code_distance", z=z, codes=codes)
     require_dims("nearest_code_distance", 2, "(N, D)", z=z, codes=codes)
     return torch.cdist(z, codes).amin(dim=1)
-
-
-def n_parameters(model: nn.Module) -> int:
-    """Numbers that training can change."""
-    return sum(math.prod(p.shape) for p in model.parameters() if p.requires_grad)

@@ -1,7 +1,7 @@
 """Measures of quality.
 
-    normal, anomalous    (N,), (M,) float    scores; a higher score is more suspicious
-    threshold            an example is flagged where its score lies strictly above it
+normal, anomalous    (N,), (M,) float    scores; a higher score is more suspicious
+threshold            an example is flagged where its score lies strictly above it
 """
 
 import torch
@@ -35,7 +35,8 @@ def confusion_counts(normal: Tensor, anomalous: Tensor, thresholds: Tensor) -> T
     """
     _require_scores("confusion_counts", normal=normal, anomalous=anomalous, thresholds=thresholds)
     false_positives, true_positives = (
-        len(scores) - torch.searchsorted(scores.sort().values, thresholds, right=True) for scores in (normal, anomalous)
+        len(scores) - torch.searchsorted(scores.sort().values, thresholds, right=True)
+        for scores in (normal, anomalous)
     )
     counts = [true_positives, false_positives, len(normal) - false_positives, len(anomalous) - true_positives]
     return torch.stack(counts, dim=1)
@@ -49,7 +50,9 @@ def roc_curve(normal: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor]:
     """
     _require_scores("roc_curve", normal=normal, anomalous=anomalous)
     lowest = torch.full((1,), -torch.inf, dtype=normal.dtype)
-    counts = confusion_counts(normal, anomalous, torch.cat([lowest, normal, anomalous]).unique().flip(0)).double()
+    counts = confusion_counts(
+        normal, anomalous, torch.cat([lowest, normal, anomalous]).unique().flip(0)
+    ).double()
     return counts[:, 1] / len(normal), counts[:, 0] / len(anomalous)
 
 

@@ -1,6 +1,6 @@
-"""Figures of the course: a Figure back, in one style, each with a caption that says what to see and an alt text.
+"""Figures of the course: a Figure back, in one style, with a caption that says what to see, and an alt text.
 
-Colours have fixed roles (Okabe-Ito), the ten classes have fixed colours (Tol, muted): both are safe for colour-blind readers.
+Colours have fixed roles (Okabe-Ito), and so have the ten classes (Tol, muted); colour-blind readers can tell them.
 """
 
 import base64
@@ -9,11 +9,14 @@ import io
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from course_utils.data import to_uint8
@@ -36,11 +39,12 @@ class CourseFigure(Figure):
     caption = ""
 
     def png(self) -> bytes:
-        """The figure as a PNG file."""
-        buffer = io.BytesIO()
+        """The figure as a PNG file of 128 colours, which keeps notebooks small."""
+        drawn, packed = io.BytesIO(), io.BytesIO()
         with matplotlib.rc_context(fname=STYLE):
-            self.savefig(buffer, format="png")
-        return buffer.getvalue()
+            self.savefig(drawn, format="png")
+        Image.open(drawn).convert("RGB").quantize(128).save(packed, format="png", optimize=True)
+        return packed.getvalue()
 
     def mimebundle(self) -> dict[str, str]:
         """What a notebook stores: a captioned picture as HTML, and its plain-text twin."""
@@ -63,7 +67,14 @@ class CourseFigure(Figure):
 
 
 def figure(
-    width: float, height: float, *, alt: str, caption: str, rows: int = 1, columns: int = 1, **subplots: object
+    width: float,
+    height: float,
+    *,
+    alt: str,
+    caption: str,
+    rows: int = 1,
+    columns: int = 1,
+    **subplots: Any,
 ) -> tuple[CourseFigure, np.ndarray]:
     """An empty figure in the course's style.
 
@@ -90,25 +101,33 @@ def image_rows(
     alt: str,
     caption: str,
     columns: Sequence[str] = (),
-    height: float = 0.85,
+    height: float = 0.8,
+    gap: int = 4,
 ) -> CourseFigure:
     """Rows of grey images, each row with its name, dark ink on white.
 
     Args:
-        rows: name -> (C, 1, H, W) or (C, H, W) float in value_range; as many images in each row.
+        rows: name -> (C, 1, H, W) float in value_range; as many images in each row.
         columns: a title for each column.
         height: inches a row.
+        gap: pixels of the images' own size between them.
     """
-    count = len(next(iter(rows.values())))
-    fig, axes = figure(1.3 + count * height, len(rows) * height, rows=len(rows), columns=count, alt=alt, caption=caption)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for ax, image in zip(line, to_uint8(images, value_range), strict=True):
-            ax.imshow(image.squeeze().numpy(), vmin=0, vmax=255, cmap="gray_r")
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
-    for ax, title in zip(axes[0], columns, strict=False):
-        ax.set_title(title, loc="center", fontsize=9)
+    framed = {name: F.pad(images, (gap,) * 4, value=value_range[0]) for name, images in rows.items()}
+    picture = tile(list(framed.values()), value_range)
+    count, _, side_y, side_x = next(iter(framed.values())).shape
+    fig, axes = figure(
+        1.4 + count * height * side_x / side_y,
+        (len(rows) + 0.25 * bool(columns)) * height,
+        alt=alt,
+        caption=caption,
+    )
+    ax: Axes = axes[0, 0]
+    ax.imshow(picture, vmin=0, vmax=255, cmap="gray_r")
+    ax.set_yticks([(row + 0.5) * side_y for row in range(len(rows))], list(rows))
+    ax.set_xticks([(column + 0.5) * side_x for column in range(len(columns))], list(columns))
+    ax.tick_params(length=0, labeltop=True, labelbottom=False)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
     return fig
 
 
@@ -148,7 +167,13 @@ def lines(
 
 
 def watch(
-    records: Iterable[TrainStep], steps: int, *, label: str, ylabel: str, every: float = 0.5, colour: str = MODEL
+    records: Iterable[TrainStep],
+    steps: int,
+    *,
+    label: str,
+    ylabel: str,
+    every: float = 0.5,
+    colour: str = MODEL,
 ) -> Iterator[TrainStep]:
     """Pass training records on while a notebook shows their loss curve growing, with the time that is left.
 
@@ -167,7 +192,9 @@ def watch(
         yield record
 
 
-def _loss_curve(seen: list, steps: int, elapsed: float, label: str, ylabel: str, colour: str) -> dict[str, str]:
+def _loss_curve(
+    seen: list, steps: int, elapsed: float, label: str, ylabel: str, colour: str
+) -> dict[str, str]:
     done = seen[-1].step
     left = elapsed / done * (steps - done)
     state = f"{elapsed:.0f} s" if done == steps else f"about {left:.0f} s left"
@@ -185,7 +212,7 @@ class _NoDisplay:
     def update(self, *_: object, **__: object) -> None: ...
 
 
-def _display_handle():
+def _display_handle() -> Any:
     try:
         from IPython import get_ipython
     except ModuleNotFoundError:

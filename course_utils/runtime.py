@@ -36,8 +36,10 @@ class Profile:
         return torch.autocast(self.device.type, self.autocast_dtype)
 
     def __str__(self) -> str:
-        where = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-        return f"profile {self.name} on {where}"
+        if self.device.type == "cuda":
+            return f"profile {self.name} on {torch.cuda.get_device_name()}"
+        threads = torch.get_num_threads()
+        return f"profile {self.name} on {threads} CPU thread{'s' if threads > 1 else ''}"
 
 
 def profile() -> Profile:
@@ -67,5 +69,7 @@ def _set_threads() -> None:
     if not threads:
         return
     if not threads.isdecimal() or int(threads) < 1:
-        raise ValueError(f"profile: COURSE_THREADS must be a whole number of CPU threads from 1 on, got {threads!r}.")
+        raise ValueError(
+            f"profile: COURSE_THREADS must be a whole number of CPU threads from 1 on, got {threads!r}."
+        )
     torch.set_num_threads(int(threads))

@@ -96,7 +96,9 @@ def save_checkpoint(name: str, model: nn.Module, card: Card, folder: Path = FOLD
     weights = {key: value.detach().cpu().half().contiguous() for key, value in model.state_dict().items()}
     broken = [key for key, value in weights.items() if not value.isfinite().all()]
     if broken:
-        raise ValueError(f"save_checkpoint: {', '.join(broken)} hold values that float16 cannot. Training diverged.")
+        raise ValueError(
+            f"save_checkpoint: {', '.join(broken)} hold values that float16 cannot. Training diverged."
+        )
     path = folder / f"{name}.safetensors"
     write_atomically(path, safetensors.torch.save(weights))
     write_atomically(path.with_suffix(".json"), (json.dumps(asdict(card), indent=2) + "\n").encode())
@@ -117,7 +119,9 @@ def load_checkpoint(name: str, folder: Path = FOLDER) -> nn.Module:
     try:
         model.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except Exception as error:
-        raise ValueError(f"load_checkpoint: {path.name} is damaged or not of this course. Retrain: {card.command}") from error
+        raise ValueError(
+            f"load_checkpoint: {path.name} is damaged or not of this course. Retrain: {card.command}"
+        ) from error
     return model.eval()
 
 
@@ -130,7 +134,9 @@ def load_card(name: str, folder: Path = FOLDER) -> Card:
     path = folder / f"{name}.json"
     if not path.is_file():
         known = sorted(str(card.relative_to(folder).with_suffix("")) for card in folder.rglob("*.json"))
-        raise FileNotFoundError(f"load_card: no checkpoint {name!r} in {folder}, only: {', '.join(known) or 'none'}.")
+        raise FileNotFoundError(
+            f"load_card: no checkpoint {name!r} in {folder}, only: {', '.join(known) or 'none'}."
+        )
     return Card(**json.loads(path.read_text()))
 
 

@@ -1,7 +1,7 @@
 """Argument checks that the public functions share. Each error names the function, the rule, what came, the likely cause.
 
-    function    str     name of the public function that was called, as the reader knows it
-    **named     tensors by the name of their parameter
+function    str     name of the public function that was called, as the reader knows it
+**named     tensors by the name of their parameter
 """
 
 from torch import Tensor
@@ -30,7 +30,9 @@ def require_same_shape(function: str, **named: Tensor) -> None:
     shapes = {name: tuple(value.shape) for name, value in named.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{function}: shapes must be equal, got {listed}. Broadcasting would mix examples silently.")
+        raise ValueError(
+            f"{function}: shapes must be equal, got {listed}. Broadcasting would mix examples silently."
+        )
 
 
 def require_dims(function: str, dims: int, meaning: str, **named: Tensor) -> None:
@@ -39,7 +41,11 @@ def require_dims(function: str, dims: int, meaning: str, **named: Tensor) -> Non
         if value.dim() != dims:
             raise ValueError(
                 f"{function}: {name} must have {dims} dimensions {meaning}, got shape {tuple(value.shape)}."
-                + (" The batch dimension may be missing: x[None] adds one." if value.dim() == dims - 1 else "")
+                + (
+                    " The batch dimension may be missing: x[None] adds one."
+                    if value.dim() == dims - 1
+                    else ""
+                )
             )
 
 

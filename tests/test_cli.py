@@ -28,14 +28,21 @@ def test_train_writes_model_and_card_and_reports_progress(tmp_path, capsys):
 
 def test_the_same_seed_gives_the_same_model(tmp_path):
     for folder in ("a", "b"):
-        cli.main(["train", "autoencoders", "--only", "latent-2", "--steps", "2", "--out", str(tmp_path / folder)])
-    first, second = ((tmp_path / f / "autoencoders" / "latent-2.safetensors").read_bytes() for f in ("a", "b"))
+        cli.main(
+            ["train", "autoencoders", "--only", "latent-2", "--steps", "2", "--out", str(tmp_path / folder)]
+        )
+    first, second = (
+        (tmp_path / f / "autoencoders" / "latent-2.safetensors").read_bytes() for f in ("a", "b")
+    )
     assert first == second
 
 
 def test_the_one_class_recipe_measures_every_digit_and_its_spread(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "SPREAD_SEEDS", (0, 1))
-    assert cli.main(["train", "autoencoders", "--only", "one-class-0", "--steps", "1", "--out", str(tmp_path)]) == 0
+    assert (
+        cli.main(["train", "autoencoders", "--only", "one-class-0", "--steps", "1", "--out", str(tmp_path)])
+        == 0
+    )
     quality = load_card("autoencoders/one-class-0", tmp_path).quality
     assert sorted(quality["auc_by_normal_digit_seed_0"]) == [str(k) for k in range(10)]
     assert sorted(quality["auc_by_seed"]) == ["0", "1"]

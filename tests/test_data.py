@@ -69,7 +69,9 @@ def test_the_shared_folder_comes_first(shared_folder):
     ours = load("mnist", "test")
     (shared_folder / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").unlink()
     images._decode.cache_clear()
-    with pytest.raises(FileNotFoundError, match=r"MNIST/raw holds neither t10k-labels-idx1-ubyte nor .*27ae3e4e"):
+    with pytest.raises(
+        FileNotFoundError, match=r"MNIST/raw holds neither t10k-labels-idx1-ubyte nor .*27ae3e4e"
+    ):
         load("mnist", "test")
     assert len(ours) == 10_000
 
@@ -95,7 +97,9 @@ def test_damaged_files_are_refused(shared_folder, damage):
         path.write_bytes(gzip.compress(labels))
     else:
         path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"an error page")
-    with pytest.raises(files.CorruptDataError, match=r"t10k-labels-idx1-ubyte\.gz in .*raw.*27ae3e4e09519cfbb04c329615203637"):
+    with pytest.raises(
+        files.CorruptDataError, match=r"t10k-labels-idx1-ubyte\.gz in .*raw.*27ae3e4e09519cfbb04c329615203637"
+    ):
         load("mnist", "test")
 
 
@@ -110,7 +114,10 @@ def test_a_damaged_packed_file_is_refused(tmp_path, monkeypatch):
 
 
 def test_padding_adds_a_frame_of_paper_in_the_asked_range():
-    small, large = load("mnist", "test", value_range=(-1, 1)), load("mnist", "test", value_range=(-1, 1), size=33)
+    small, large = (
+        load("mnist", "test", value_range=(-1, 1)),
+        load("mnist", "test", value_range=(-1, 1), size=33),
+    )
     assert torch.equal(large.images[:, :, 2:30, 2:30], small.images)
     assert (large.images.min(), large.images.max()) == (-1, 1)
     frame = torch.ones(33, 33, dtype=torch.bool)
@@ -151,11 +158,15 @@ def test_batches_hold_every_example_once_an_epoch(n, size, seed):
 
 
 def test_batches_follow_their_generator():
-    first, second = (batches(torch.arange(50), 7, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (
+        batches(torch.arange(50), 7, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
     assert all(torch.equal(next(first), next(second)) for _ in range(20))
 
 
-@pytest.mark.parametrize(("x", "size", "message"), [([], 4, "holds no example"), ([1.0], 0, "batch_size must be at least 1")])
+@pytest.mark.parametrize(
+    ("x", "size", "message"), [([], 4, "holds no example"), ([1.0], 0, "batch_size must be at least 1")]
+)
 def test_batches_refuse(x, size, message):
     with pytest.raises(ValueError, match=message):
         next(batches(torch.tensor(x), size, generator=torch.Generator()))
@@ -182,8 +193,14 @@ def test_to_uint8_clamps_and_refuses_nan():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: to_float(torch.zeros(2), (0, 1)), "to_float: x must be a uint8 tensor, got a float32 tensor"),
-        (lambda: to_uint8(torch.zeros(2, dtype=torch.int64), (0, 1)), "to_uint8: x must be a floating-point tensor"),
+        (
+            lambda: to_float(torch.zeros(2), (0, 1)),
+            "to_float: x must be a uint8 tensor, got a float32 tensor",
+        ),
+        (
+            lambda: to_uint8(torch.zeros(2, dtype=torch.int64), (0, 1)),
+            "to_uint8: x must be a floating-point tensor",
+        ),
         (lambda: rescale("x", (0, 1), (0, 1)), "rescale: x must be a floating-point tensor, got str 'x'"),
     ],
 )

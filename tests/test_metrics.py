@@ -8,7 +8,9 @@ from sklearn import metrics as peer
 
 from course_utils.metrics import confusion_counts, roc_auc, roc_curve
 
-SCORES = st.lists(st.integers(0, 9), min_size=1, max_size=30).map(lambda values: torch.tensor(values).double())
+SCORES = st.lists(st.integers(0, 9), min_size=1, max_size=30).map(
+    lambda values: torch.tensor(values).double()
+)
 
 
 def labelled(normal, anomalous):
@@ -17,7 +19,9 @@ def labelled(normal, anomalous):
 
 @given(SCORES, SCORES)
 def test_roc_auc_is_that_of_scikit_learn(normal, anomalous):
-    assert roc_auc(normal, anomalous) == pytest.approx(peer.roc_auc_score(*labelled(normal, anomalous)), abs=1e-12)
+    assert roc_auc(normal, anomalous) == pytest.approx(
+        peer.roc_auc_score(*labelled(normal, anomalous)), abs=1e-12
+    )
 
 
 @given(SCORES, SCORES)
@@ -25,7 +29,9 @@ def test_the_area_under_the_curve_is_the_auc(normal, anomalous):
     false_alarms, caught = roc_curve(normal, anomalous)
     assert (false_alarms[0], caught[0]) == (0, 0)
     assert (false_alarms[-1], caught[-1]) == (1, 1)
-    assert torch.trapezoid(caught, false_alarms).item() == pytest.approx(roc_auc(normal, anomalous), abs=1e-12)
+    assert torch.trapezoid(caught, false_alarms).item() == pytest.approx(
+        roc_auc(normal, anomalous), abs=1e-12
+    )
 
 
 @given(SCORES, SCORES, SCORES)

@@ -10,7 +10,16 @@ from course_utils import training
 from course_utils.autoencoders import ConvAE, reconstruction_error
 from course_utils.checkpoints.recipes import autoencoders as recipes
 from course_utils.data import load
-from course_utils.training import Card, TrainStep, in_batches, load_card, load_checkpoint, save_checkpoint, seeded, train
+from course_utils.training import (
+    Card,
+    TrainStep,
+    in_batches,
+    load_card,
+    load_checkpoint,
+    save_checkpoint,
+    seeded,
+    train,
+)
 
 CARD = Card(
     architecture={"class": "ConvAE", "latent_dim": 3},

@@ -218,7 +218,7 @@ def _has_picture(cell: NotebookNode) -> bool:
 def _mislabelled(
     cell: NotebookNode, exercise: str, points: Mapping[str, float], answers: Collection[str]
 ) -> Iterator[str]:
-    """Graders find an answer by its exercise's name, and nbgrader scales nothing: names and points must agree."""
+    """Graders find an answer by its exercise's name, and nbgrader takes points as they come."""
     answer = exercise.partition(".")[2]
     if cell.id != f"{answer}-check" or answer not in answers:
         yield f"cell {cell.id} must be called {answer}-check, and the answer's cell {answer}."

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", choices=sorted(CHAPTERS), help="whose models to train")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models; default: all of the chapter")
     parser.add_argument("--steps", type=int, metavar="N", help="fewer or more updates than the recipe's")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="where to write; default: inside the package")
+    parser.add_argument(
+        "--out", type=Path, default=FOLDER, help="where to write; default: inside the package"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +24,9 @@ def run(args: argparse.Namespace) -> int:
     names = args.only or recipes.NAMES
     unknown = sorted(set(names) - set(recipes.NAMES))
     if unknown:
-        return _refuse(f"no recipe {', '.join(unknown)} in chapter {args.chapter}, only: {', '.join(recipes.NAMES)}.")
+        return _refuse(
+            f"no recipe {', '.join(unknown)} in chapter {args.chapter}, only: {', '.join(recipes.NAMES)}."
+        )
     if args.steps is not None and args.steps < 1:
         return _refuse(f"--steps must be at least 1, got {args.steps}.")
     folder = args.out / args.chapter

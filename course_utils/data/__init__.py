@@ -1,8 +1,8 @@
 """The course's data: real, packed inside the package, usable without a network.
 
-    images        (N, 1, size, size) float32, in the value range that the caller names
-    labels        (N,) int64
-    value_range   (low, high): what black and white become; declared by the caller, never guessed from the data
+images        (N, 1, size, size) float32, in the value range that the caller names
+labels        (N,) int64
+value_range   (low, high): what black and white become; declared by the caller, never guessed from the data
 """
 
 from course_utils.data.images import LabelledImages, batches, load

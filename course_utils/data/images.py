@@ -41,7 +41,9 @@ class LabelledImages:
         return self[torch.cat([(self.labels == k).nonzero()[:per_class, 0] for k in self.labels.unique()])]
 
 
-def load(name: str, split: str = "train", value_range: ValueRange = (0.0, 1.0), size: int = 28) -> LabelledImages:
+def load(
+    name: str, split: str = "train", value_range: ValueRange = (0.0, 1.0), size: int = 28
+) -> LabelledImages:
     """A data set of the course, from COURSE_DATA_DIR or from inside the package; nothing is downloaded.
 
     Args:
@@ -61,7 +63,9 @@ def load(name: str, split: str = "train", value_range: ValueRange = (0.0, 1.0), 
     before = (size - 28) // 2
     after = size - 28 - before
     pixels = F.pad(torch.cat([images for images, _ in parts]), (before, after, before, after))
-    return LabelledImages(to_float(pixels, value_range), torch.cat([labels for _, labels in parts]), value_range)
+    return LabelledImages(
+        to_float(pixels, value_range), torch.cat([labels for _, labels in parts]), value_range
+    )
 
 
 def batches(x: Tensor, batch_size: int, *, generator: Generator) -> Iterator[Tensor]:
@@ -76,7 +80,9 @@ def batches(x: Tensor, batch_size: int, *, generator: Generator) -> Iterator[Ten
     """
     require_int("batches", 1, batch_size=batch_size)
     if not len(x):
-        raise ValueError("batches: x holds no example. A class may have been selected that is not in the data.")
+        raise ValueError(
+            "batches: x holds no example. A class may have been selected that is not in the data."
+        )
     while True:
         yield from (x[chosen] for chosen in torch.randperm(len(x), generator=generator).split(batch_size))
 

@@ -1,7 +1,7 @@
 """Value ranges of images, converted by name.
 
-    uint8         0..255, as files hold them
-    value_range   (low, high) floats: what 0 and 255 stand for. Chapters 1-3 use (0, 1), chapters 4-9 use (-1, 1)
+uint8         0..255, as files hold them
+value_range   (low, high) floats: what 0 and 255 stand for. Chapters 1-3 use (0, 1), chapters 4-9 use (-1, 1)
 """
 
 import torch
@@ -24,7 +24,9 @@ def to_float(x: Tensor, value_range: ValueRange) -> Tensor:
     """
     low, high = _checked("to_float", value_range)
     if not isinstance(x, Tensor) or x.dtype != torch.uint8:
-        raise TypeError(f"to_float: x must be a uint8 tensor, got {describe(x)}. Floats change range by rescale.")
+        raise TypeError(
+            f"to_float: x must be a uint8 tensor, got {describe(x)}. Floats change range by rescale."
+        )
     return x.to(torch.float32).mul_((high - low) / 255).add_(low)
 
 
@@ -42,7 +44,9 @@ def to_uint8(x: Tensor, value_range: ValueRange) -> Tensor:
     low, high = _checked("to_uint8", value_range)
     require_float_tensor("to_uint8", x=x)
     if x.isnan().any():
-        raise ValueError(f"to_uint8: {int(x.isnan().sum())} of {x.numel()} values are NaN. The model may have diverged.")
+        raise ValueError(
+            f"to_uint8: {int(x.isnan().sum())} of {x.numel()} values are NaN. The model may have diverged."
+        )
     return ((x - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -8,6 +8,7 @@ shape earns nothing for its shape.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,9 +33,10 @@ TOLERANCES = {
     torch.float16: (1e-2, 1e-2, 1e-4),
     torch.bfloat16: (3e-2, 3e-2, 1e-3),
 }
-_to = (
-    Tensor.to
-)  # bound here, like the functions above: an answer may replace what it likes in torch and numpy
+SAME_DTYPE = "A result keeps the dtype of its inputs: look for a tensor created on the way, or a conversion."
+
+# Bound here, like the functions above: an answer may replace what it likes in torch and numpy.
+_to = Tensor.to
 
 Stage = Callable[[str, Value, Value], Finding | None]
 
@@ -53,7 +55,7 @@ def ladder(
     gates = (
         agree("type", 0, stages=TYPE, gate=True),
         agree("shape", 0, stages=STAGES[:2], gate=True),
-        agree("dtype and device", 0, stages=STAGES[:3], gate=True),
+        agree("dtype", 0, stages=STAGES[:3], gate=True, advice=SAME_DTYPE),
         agree("values", points, gate=True, advice=advice),
     )
     return gates + edges + ((leaves_alone(unchanged),) if unchanged else ())
@@ -97,8 +99,8 @@ def leaves_alone(points: float) -> Criterion:
                     trial.case.name,
                     f"Your code changed {_listed(trial.observed.changed)}.",
                     "It should be as it was before the call.",
-                    "Whoever calls your function goes on using it. Look for assignments in place (`x -= ...`, "
-                    "`x[...] = ...`, methods that end in `_`) and for seeds that are set inside.",
+                    "Whoever calls your function goes on using it. Look for assignments in place "
+                    "(`x -= ...`, `x[...] = ...`), methods that end in `_`, and seeds that are set.",
                 )
         return None
 
@@ -143,7 +145,7 @@ def _disagreement(trial: Trial, outputs: str, stages: Sequence[Stage]) -> Findin
         for stage in stages:
             finding = stage(name, expected, observed.values[name])
             if finding:
-                return Finding(trial.case.name, finding.seen, finding.expected, finding.cause)
+                return replace(finding, case=trial.case.name)
     return None
 
 
@@ -154,29 +156,37 @@ def interrupted(trial: Trial, name: str) -> Finding:
         return Finding(
             trial.case.name,
             "Your code was still running when the time for this check was up, and was stopped.",
-            "The whole check takes well under a second.",
-            "Look for a loop whose condition never becomes false.",
+            cause="A right answer takes well under a second. Look for a loop that never ends.",
+            empty=True,
         )
     if seen.status == "stub":
-        return Finding(
-            trial.case.name, f"{_sentence(name)} is not written yet: it raises NotImplementedError."
-        )
+        words = f"{_sentence(name)} is not written yet: it raises NotImplementedError."
+        return Finding(trial.case.name, words, empty=True)
     if fault is None:
         return Finding(trial.case.name, f"{_sentence(name)} is missing.")
     place = f" It happened in {fault.where}." if fault.where else ""
     message = f": {fault.message.rstrip('.')}" if fault.message else ""
+    signs = (words for sign, words in FAULTS.items() if sign == fault.kind or sign in fault.message)
     return Finding(
-        trial.case.name, f"Your code raised {fault.kind}{message}.{place}", "", FAULTS.get(fault.kind, "")
+        trial.case.name,
+        f"Your code raised {fault.kind}{message}.{place}",
+        cause=next(signs, ""),
+        contract=fault.kind == "TypeError" and not fault.where,
     )
 
 
-FAULTS = {
-    "NameError": "A name that your cell does not define: run the cell that defines or imports it first.",
+FAULTS = {  # by type, or by words of the message
+    "NameError": "Is it spelt right? If so, run the cell that defines or imports it.",
     "UnboundLocalError": "A variable is read before it is given a value on every path.",
     "ModuleNotFoundError": "The exercise needs nothing that the chapter's setup cell does not import.",
     "RecursionError": "A function calls itself without an end.",
-    "MemoryError": "A tensor far larger than the inputs was asked for. Print the shapes on the way.",
+    "MemoryError": "It would be far larger than the inputs. Print the shapes on the way.",
+    "can't allocate memory": "It would be far larger than the inputs. Print the shapes on the way.",
     "SystemExit": "An answer returns its result; it does not end Python.",
+    "does not require grad": "The weights do not reach the loss: look for no_grad(), detach(), .item(), numpy.",
+    "is invalid for input of size": "A size may be written as a number that belongs into the tensor's shape.",
+    "shapes cannot be multiplied": "Print both shapes just before this line.",
+    "Module.__init__() call": "The first line of __init__ is super().__init__().",
 }
 
 
@@ -187,7 +197,14 @@ def _type(name: str, want: Value, got: Value) -> Finding | None:
     elif type(got) is type(want):
         return None
     advice = got.advice if isinstance(got, Foreign) else CONVERSIONS.get((_kind(want), _kind(got)), "")
-    return Finding("", f"{_sentence(name)} is {in_words(got)}.", f"Expected {_a_kind(want)}.", advice)
+    return Finding(
+        "",
+        f"{_sentence(name)} is {in_words(got)}.",
+        f"Expected {_a_kind(want)}.",
+        advice if got is not None else "Is a `return` missing?",
+        contract=True,
+        empty=got is None,
+    )
 
 
 CONVERSIONS = {
@@ -201,10 +218,13 @@ CONVERSIONS = {
 def _shape(name: str, want: Value, got: Value) -> Finding | None:
     if isinstance(want, list | tuple) and isinstance(got, list | tuple):
         if len(got) != len(want):
-            return Finding("", f"{_sentence(name)} has {len(got)} parts.", f"Expected {len(want)}.")
+            return Finding(
+                "", f"{_sentence(name)} has {len(got)} parts.", f"Expected {len(want)}.", contract=True
+            )
         return _first_of_parts(_shape, name, want, got)
     if isinstance(want, Tensor) and isinstance(got, Tensor) and got.shape != want.shape:
-        return Finding("", f"{_sentence(name)} has shape {_sizes(got)}.", f"Expected {_sizes(want)}.")
+        words = f"{_sentence(name)} has shape {_sizes(got)}.", f"Expected {_sizes(want)}."
+        return Finding("", *words, contract=True)
     return None
 
 
@@ -216,7 +236,6 @@ def _dtype(name: str, want: Value, got: Value) -> Finding | None:
             "",
             f"{_sentence(name)} is {_dtype_name(got)}.",
             f"Expected {_dtype_name(want)}.",
-            "A result keeps the dtype of its inputs. Look for a tensor created with another dtype, or a conversion.",
         )
     return None
 
@@ -254,7 +273,10 @@ def _tensor_values(name: str, want: Tensor, got: Tensor) -> Finding | None:
     place = unravel_index(int(off.argmax()), off.shape)
     label = f"{name}[{', '.join(map(str, place))}]" if place else name
     seen, expected = _distinct(float(wanted[place]), float(gotten[place]))
-    share = f" {int(agrees.sum())} of {agrees.size} numbers agree." if agrees.size > 1 else ""
+    count = int(agrees.sum())
+    share = (
+        f" {count} of {agrees.size} numbers {'agrees' if count == 1 else 'agree'}." if agrees.size > 1 else ""
+    )
     return Finding(
         "", f"{_sentence(label)} is {seen}.", f"Expected {expected}.{share}", _pattern(wanted, gotten)
     )
@@ -264,8 +286,8 @@ def _pattern(want: np.ndarray, got: np.ndarray) -> str:
     """What the wrong numbers have in common, as a sentence, or nothing."""
     if not isfinite(got).all():
         return (
-            f"{int((~isfinite(got)).sum())} of {got.size} numbers are NaN or infinite: "
-            "a division by zero, a logarithm of 0, the root of a negative number, or memory that nothing was written to."
+            f"{int((~isfinite(got)).sum())} of {got.size} numbers are NaN or infinite: a division by 0, a "
+            "logarithm of 0, the root of a negative number, or memory that nothing was written to."
         )
     if got.size < 3 or ptp(want) == 0:
         return ""
@@ -302,7 +324,7 @@ def _float64(x: Tensor) -> np.ndarray:
 def in_words(value: Value) -> str:
     """A value that is not what was expected, for a sentence that begins with its name."""
     if value is None:
-        return "None: is a `return` missing?"
+        return "None"
     if isinstance(value, Foreign):
         return value.words
     if isinstance(value, Tensor):

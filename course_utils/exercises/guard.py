@@ -27,9 +27,11 @@ import torch
 
 Result = TypeVar("Result")
 
-TICK = 0.005  # seconds between two attempts to stop an answer that swallows exceptions
+TICK = (
+    0.05  # seconds between two attempts to stop an answer: Python can miss an alarm, and answers swallow them
+)
 SOON = 1e-4
-BASE, EXPONENT = 7, 20_000  # arithmetic that takes longer than SOON
+BYTE, LONGER_THAN_SOON = b"\0", 4_000_000
 
 
 class OutOfTime(Exception):
@@ -87,7 +89,8 @@ class SignalStopper(Stopper):
 
     One exception is not enough for `while True: try: ... except: pass`. So each alarm also traces the frames
     inside: the very next line raises again, outside of the `try` that swallowed the first one. Raising
-    switches tracing off, hence the next alarm is ordered just before.
+    switches tracing off, so another alarm is ordered just before, pending by the time the next `except` is
+    met.
     """
 
     def __enter__(self) -> SignalStopper:
@@ -124,7 +127,9 @@ class SignalStopper(Stopper):
         # The event "exception" comes before the `except` that is about to swallow it: too early.
         if event in ("line", "call") and self.frames_inside(frame):
             signal.setitimer(signal.ITIMER_REAL, SOON, TICK)
-            _ = BASE**EXPONENT  # Python looks for signals after a call, not after arithmetic: it stays pending
+            _ = (
+                BYTE * LONGER_THAN_SOON
+            )  # signals are looked for after a call, not after this: it stays pending
             raise Unwind
         return self.on_line
 
@@ -142,23 +147,19 @@ class ThreadStopper(Stopper):
 
     def __exit__(self, *_: object) -> None:
         while not self.done.is_set():
-            # A last Unwind may arrive here, after the answer has ended.
+            # An Unwind that was ordered as the answer ended arrives here, and is the last one.
             with contextlib.suppress(Unwind), self.lock:
                 self.done.set()
-                self.order(None)
 
     def watch(self) -> None:
+        order = ctypes.pythonapi.PyThreadState_SetAsyncExc
         late = not self.done.wait(self.seconds)
         while late:
             with self.lock:
                 if not self.done.is_set() and self.frames_inside(sys._current_frames().get(self.watched)):
-                    self.order(Unwind)
+                    # Ordered, not raised: it happens at the next instruction of the watched thread.
+                    order(ctypes.c_ulong(self.watched), ctypes.py_object(Unwind))
             late = not self.done.wait(TICK)
-
-    def order(self, exception: type[BaseException] | None) -> None:
-        """Have the watched thread raise it at its next instruction; None cancels an order."""
-        order = ctypes.py_object(exception) if exception else None
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.watched), order)
 
 
 class Printed(io.TextIOBase):
@@ -173,8 +174,9 @@ class Printed(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        self.kept.append(text[: self.room])
-        self.room -= len(self.kept[-1])
+        if self.room:
+            self.kept.append(text[: self.room])
+            self.room -= len(self.kept[-1])
         self.count += len(text)
         return len(text)
 
@@ -194,7 +196,8 @@ def quiet(characters: int) -> Iterator[Printed]:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes on one thread: tensors of cases are tiny, and on a busy machine threads wait for each other."""
+    """Torch computes on one thread: tensors of cases are tiny, and on a busy machine threads wait for each
+    other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

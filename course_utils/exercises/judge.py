@@ -61,7 +61,7 @@ def judge(
             others = climb(exercise, _trials(cases, observe_all(exercise, accepted, cases), observations))
             rungs = max(rungs, others, key=score)
     mistake = None if score(rungs) == exercise.points else recognise(exercise, trials)
-    message = _message(rungs, mistake, observations)
+    message = _message(exercise, rungs, mistake, observations)
     return _verdict(exercise, rungs, seed, message, mistake.name if mistake else None)
 
 
@@ -142,26 +142,25 @@ def _verdict(
 
 
 def _message(
-    rungs: Sequence[Rung], mistake: Misconception | None, observations: Sequence[Observation]
+    exercise: Exercise,
+    rungs: Sequence[Rung],
+    mistake: Misconception | None,
+    observations: Sequence[Observation],
 ) -> str:
-    failed = [rung for rung in rungs if rung.finding]
-    if not failed:
+    findings = [(rung.criterion, rung.finding) for rung in rungs if rung.finding]
+    if not findings:
         return RIGHT
-    first = failed[0]
+    criterion, finding = findings[0]
     lines = [mistake.hint] if mistake else []
-    lines.append(_what_was_seen(first))
+    lines.append(f"Case: {finding.case}. {finding.seen} {finding.expected}".rstrip())
     if not mistake:
-        lines += [first.finding.cause if first.finding else "", first.criterion.advice]
-    if len(failed) > 1:
-        lines.append("Not right yet either: " + ", ".join(rung.criterion.name for rung in failed[1:]) + ".")
+        lines.append(finding.cause)
+        lines.append(f"Asked for: {exercise.signature} -> {exercise.returns}." if finding.contract else "")
+        lines.append("" if finding.contract or finding.empty else criterion.advice)
+    if len(findings) > 1:
+        lines.append("Not right yet either: " + ", ".join(other.name for other, _ in findings[1:]) + ".")
     lines.append(_what_was_printed(observations))
     return "\n".join(line for line in lines if line)
-
-
-def _what_was_seen(rung: Rung) -> str:
-    finding = rung.finding
-    assert finding is not None
-    return f"Case: {finding.case}. {finding.seen} {finding.expected}".rstrip()
 
 
 def _what_was_printed(observations: Sequence[Observation]) -> str:

@@ -21,10 +21,10 @@ from course_utils.exercises.spec import ORDINARY, Answer, Criterion, Finding, Tr
 
 Layer = list[Any]
 
-MAX_SHOWN = 4
+MAX_SHOWN = 3
 WEIGHT_SHAPES = (
     "A weight is (out, in) in Linear, (out, in, kernel, kernel) in Conv2d, (in, out, kernel, kernel) in "
-    "ConvTranspose2d: compare yours with the list of layers above the exercise."
+    "ConvTranspose2d."
 )
 
 
@@ -98,14 +98,13 @@ def place(layers: Sequence[Layer], model: nn.Module) -> tuple[dict[str, Slot], l
     return placed, missing, [str(slot) for slot in free]
 
 
-def gradients(
-    output: Tensor, upstream: Tensor, placed: dict[str, Slot]
-) -> Iterator[tuple[str, Tensor | None]]:
-    """The gradient of sum(output * upstream) by the weight of each role; None where it does not arrive."""
+def gradients(output: Tensor, upstream: Tensor, placed: dict[str, Slot]) -> Iterator[tuple[str, Tensor]]:
+    """The gradient of sum(output * upstream) by the weight of each role; zeros where none arrives."""
     if output.requires_grad:
         (output * upstream).sum().backward()
     for role, slot in placed.items():
-        yield f"gradient at {role}", slot.weight.grad
+        gradient = slot.weight.grad
+        yield f"gradient at {role}", torch.zeros_like(slot.weight) if gradient is None else gradient
 
 
 def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
@@ -119,13 +118,13 @@ def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
         raise NotImplementedError
 
 
-def has_layers() -> Criterion:
+def has_layers(advice: str = "") -> Criterion:
     """In ordinary cases the module has the layers that the exercise names, and no others: a gate."""
 
     def find(trials: Sequence[Trial]) -> Finding | None:
         return first(_wrong_layers(trial) for trial in trials if trial.case.kind == ORDINARY)
 
-    return Criterion("layers", 0.0, find, gate=True)
+    return Criterion("layers", 0.0, find, gate=True, advice=f"{WEIGHT_SHAPES} {advice}")
 
 
 def part(name: str, points: float, *, kind: str = ORDINARY, outputs: str = "", advice: str = "") -> Criterion:
@@ -144,10 +143,10 @@ def _wrong_layers(trial: Trial) -> Finding | None:
         case [[], []]:
             return None
         case [list(missing), list(extra)]:
-            seen = [f"There is no layer for {words}." for words in missing]
-            seen += [f"There is a layer too many: {words}." for words in extra]
-            shown = " ".join(seen[:MAX_SHOWN]) + (
-                f" And {len(seen) - MAX_SHOWN} more." if len(seen) > MAX_SHOWN else ""
-            )
-            return Finding(trial.case.name, shown, "", WEIGHT_SHAPES)
+            return Finding(trial.case.name, _some("Missing", missing), _some("Too many", extra))
     return interrupted(trial, "module")
+
+
+def _some(words: str, layers: Sequence[object]) -> str:
+    more = [f"{len(layers) - MAX_SHOWN} more"] if len(layers) > MAX_SHOWN else []
+    return f"{words}: {'; '.join([*map(str, layers[:MAX_SHOWN]), *more])}." if layers else ""

@@ -210,11 +210,17 @@ def _foreign(kind: type) -> Foreign:
 
 
 def _changed_inputs(exercise: Exercise, case: Case, fresh: Case) -> list[str]:
-    """The inputs that are no longer what the case says, in words."""
-    return [
+    """The inputs that are no longer what the case says, in words. A model's mode is never meant to change."""
+    pairs = [(name, given, fresh.inputs[name]) for name, given in case.inputs.items()]
+    modes = [
+        f"the training mode of {name}"
+        for name, given, now in pairs
+        if isinstance(given, ToyModel) and not now.training
+    ]
+    return modes + [
         f"the input {name}"
-        for name, given in case.inputs.items()
-        if name not in exercise.may_change and not _is_unchanged(given, fresh.inputs[name])
+        for name, given, now in pairs
+        if name not in exercise.may_change and not _is_unchanged(given, now)
     ]
 
 
@@ -222,11 +228,7 @@ def _is_unchanged(given: Any, now: Any) -> bool:
     if isinstance(given, ToyModel):
         parameters = dict(now.named_parameters())
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-        return (
-            now.training
-            and _same_tensors(given.weights, parameters)
-            and _same_tensors(given.gradients, gradients)
-        )
+        return _same_tensors(given.weights, parameters) and _same_tensors(given.gradients, gradients)
     if isinstance(given, Tensor):
         return _bits(given) == _bits(now)
     if isinstance(given, list | tuple):

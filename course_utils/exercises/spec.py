@@ -82,6 +82,9 @@ class Foreign:
     words: str
     advice: str = ""
 
+    def __post_init__(self) -> None:
+        _require_words(self, self.words, self.advice)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -90,6 +93,9 @@ class Fault:
     kind: str
     message: str
     where: str = ""
+
+    def __post_init__(self) -> None:
+        _require_words(self, self.kind, self.message, self.where)
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,31 @@ class Observation:
     changed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.status not in get_args(Status):
-            raise ValueError(f"Observation: status must be one of {get_args(Status)}, got {self.status!r}.")
+        """An observation may come from a process that nobody trusts, so its fields are what they say, or
+        nothing."""
+        plain = (
+            self.status in get_args(Status)
+            and isinstance(self.values, dict)
+            and all(isinstance(name, str) and _is_value(value) for name, value in self.values.items())
+            and isinstance(self.fault, Fault | None)
+            and isinstance(self.printed, str)
+            and isinstance(self.printed_characters, int)
+            and isinstance(self.changed, tuple)
+            and all(isinstance(words, str) for words in self.changed)
+        )
+        if not plain:
+            raise ValueError(f"Observation: the fields must be plain data of the declared types, got {self}.")
+
+
+def _require_words(record: object, *fields: object) -> None:
+    if not all(isinstance(field, str) for field in fields):
+        raise ValueError(f"{type(record).__name__}: the fields must be text.")
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_value, value))
+    return isinstance(value, Tensor | int | float | bool | str | Foreign | None)
 
 
 @dataclass(frozen=True)
@@ -128,12 +157,22 @@ class Trial:
 
 @dataclass(frozen=True)
 class Finding:
-    """A criterion that does not hold: in which case, what was seen, what was expected, the likely cause."""
+    """A criterion that does not hold.
+
+    Args:
+        case: its name.
+        seen, expected: a sentence each.
+        cause: the likely one, in a sentence or two.
+        contract: the call itself, or the kind of its result, is not as the exercise says.
+        empty: nothing is there yet, so that advice on how to go on would come too early.
+    """
 
     case: str
     seen: str
     expected: str = ""
     cause: str = ""
+    contract: bool = False
+    empty: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch._dynamo  # the first optimizer loads it: seconds that would fall on a check
 from torch import Tensor, nn
 
 from course_utils.exercises.spec import Case, Input, ToyModel, ToyOptimizer

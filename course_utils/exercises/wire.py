@@ -8,7 +8,7 @@ themselves; everything else is a pair [tag, content].
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -18,6 +18,7 @@ from course_utils.exercises.spec import Case, Fault, Foreign, Observation, ToyMo
 
 RECORDS = {kind.__name__: kind for kind in (Case, Observation, Fault, Foreign, ToyModel, ToyOptimizer)}
 LENGTH = 8
+Record = TypeVar("Record", Case, Observation)
 
 
 def to_bytes(record: Case | Observation) -> bytes:
@@ -31,8 +32,8 @@ def to_bytes(record: Case | Observation) -> bytes:
     return len(header).to_bytes(LENGTH, "little") + header + save(tensors)
 
 
-def from_bytes(data: bytes) -> Case | Observation:
-    """The record that `to_bytes` wrote.
+def from_bytes(data: bytes, kind: type[Record]) -> Record:
+    """The record of this kind that `to_bytes` wrote.
 
     Raises:
         ValueError: the bytes are damaged, or were never such a record.
@@ -44,8 +45,8 @@ def from_bytes(data: bytes) -> Case | Observation:
         raise ValueError(
             f"from_bytes: not a record: {error}. The sender may have been stopped while writing."
         ) from error
-    if not isinstance(record, Case | Observation):
-        raise ValueError(f"from_bytes: expected a Case or an Observation, got {type(record).__name__}.")
+    if not isinstance(record, kind):
+        raise ValueError(f"from_bytes: expected {kind.__name__}, got {type(record).__name__}.")
     return record
 
 

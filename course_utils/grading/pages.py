@@ -8,36 +8,12 @@ import re
 import bleach
 from bleach.css_sanitizer import ALLOWED_CSS_PROPERTIES, CSSSanitizer
 
-TEXT = {
-    "a",
-    "abbr",
-    "b",
-    "br",
-    "code",
-    "del",
-    "em",
-    "i",
-    "kbd",
-    "s",
-    "small",
-    "span",
-    "strong",
-    "sub",
-    "sup",
-    "u",
-}
+TEXT = {"a", "b", "br", "code", "del", "em", "i", "kbd", "s", "small", "span", "strong", "sub", "sup", "u"}
 BLOCKS = {"blockquote", "dd", "details", "div", "dl", "dt", "hr", "li", "ol", "p", "pre", "summary", "ul"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 TABLES = {"caption", "col", "colgroup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"}
 PICTURES = {"figcaption", "figure", "img"}
-STYLES = {
-    "border",
-    "border-collapse",
-    "border-left",
-    "margin",
-    "max-width",
-    "padding",
-} | ALLOWED_CSS_PROPERTIES
+FRAMES = {"border", "border-collapse", "border-left", "margin", "max-width", "padding"}
 INVISIBLE = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 
 
@@ -51,7 +27,7 @@ def clean_html(markup: object) -> str:
         tags=TEXT | BLOCKS | HEADINGS | TABLES | PICTURES,
         attributes=_allowed,
         protocols={"http", "https", "mailto", "data"},
-        css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
+        css_sanitizer=CSSSanitizer(allowed_css_properties=FRAMES | ALLOWED_CSS_PROPERTIES),
         strip=True,
     )
 

@@ -5,7 +5,7 @@
     LatentMap          a plane of two latent numbers to drag through, with its holes
     ThresholdSlider    a threshold across two histograms, with live counts
 
-Each shows in four ways: live (anywidget), as HTML that works without a kernel, as a picture, as a line of text.
+Each shows in four ways: live (anywidget), as HTML that needs no kernel, as a picture, as a line of text.
 """
 
 from course_utils.widgets.frame_scrubber import FrameScrubber

@@ -2,6 +2,8 @@
 
     widget    str    name of the class that was called, as the reader knows it
     name      str    name of the argument
+
+What passes is returned, as an array.
 """
 
 import numpy as np
@@ -92,11 +94,13 @@ def require_equal(widget: str, what: str, **sizes: object) -> None:
     """Raise ValueError unless all sizes are equal; `what` says what they are, e.g. "lengths"."""
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise ValueError(f"{widget}: {what} must be equal, got {listed}; one may have been cut without the others.")
+        raise ValueError(
+            f"{widget}: {what} must be equal, got {listed}; one may have been cut without the others."
+        )
 
 
 def require_position(widget: str, name: str, value: int, count: int) -> int:
-    """`value`, a position among `count` things; TraitError outside of 0..count-1 leaves the trait as it was."""
+    """`value`, a position among `count` things; outside of 0..count-1 TraitError, and the trait stays."""
     if not 0 <= value < count:
         raise TraitError(f"{widget}: {name} must lie in 0..{count - 1}, got {value}; positions count from 0.")
     return value

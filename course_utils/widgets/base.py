@@ -2,11 +2,11 @@
 
     content    what never changes: texts, places, colours. JSON, sent once
     pixels     the images, as one PNG file (see pictures.sheet), sent once
-    state      the traits that a reader moves, e.g. index; assigned here they move the slider, and the other way round
+    state      the traits that a reader moves, e.g. index; assigning one moves its slider, and the other way
 
-Nothing is computed in the browser and nothing is asked of the kernel: numbers arrive as text, and moving a slider only
-chooses among what was sent. The same script therefore also runs without a kernel, in the static twin that `text/html`
-carries: a figure with a still picture, in whose place the script puts a working widget wherever scripts are allowed.
+Nothing is computed in the browser and nothing is asked of the kernel: numbers arrive as text, and a slider
+only chooses among what was sent. The same script therefore also runs without a kernel, in the static twin of
+`text/html`: a figure with a still picture, in whose place it puts a working widget where it may run.
 """
 
 import base64
@@ -33,8 +33,9 @@ def script(family: str) -> str:
     """The source of one family: style, common part, its own part. No import, no address, no build step."""
     style = (STATIC / "widget.css").read_text(encoding="utf-8")
     common, own = ((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("common", family))
-    constants = f"const STYLE = {json.dumps(style)};\nconst ACCENT = {DATA!r};\nconst SPAN = {SPAN};\n"
-    return f"{constants}\n{common}\n{own}"
+    constants = {"STYLE": style, "ACCENT": DATA, "SPAN": SPAN}
+    head = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
+    return f"{head}\n{common}\n{own}"
 
 
 def module(family: str) -> str:
@@ -43,7 +44,7 @@ def module(family: str) -> str:
 
 
 class CourseWidget(anywidget.AnyWidget):
-    """Base of the families: each defines FAMILY, STATE, the traits that STATE names, `caption` and `still`."""
+    """Base of the families: each defines FAMILY, STATE, the traits named there, `caption` and `still`."""
 
     FAMILY: ClassVar[str]  # its script is static/FAMILY.js
     STATE: ClassVar[tuple[str, ...]]  # names of the traits that move
@@ -64,29 +65,26 @@ class CourseWidget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__} \"{self.content['title']}\": {self.caption}"
+        return f'{type(self).__name__} "{self.content["title"]}": {self.caption}'
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        live = super()._repr_mimebundle_(**kwargs)
-        if live is None:
-            return None
-        data, metadata = live
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        live, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         still = base64.b64encode(pictures.png(self.still(), STILL_COLOURS)).decode()
-        return {**data, "text/html": self._twin(still), "image/png": still}, metadata
+        return {**live, "text/html": self._twin(still), "image/png": still}, metadata
 
     def _twin(self, still: str) -> str:
-        """HTML that needs neither kernel nor network; where scripts are not allowed, a picture and its caption."""
+        """HTML that needs neither kernel nor network; where no script may run, a picture and its caption."""
         title, caption = html.escape(self.content["title"]), html.escape(self.caption)
         values = {"content": self.content, **{name: getattr(self, name) for name in self.STATE}}
         data = {"values": values, "pixels": base64.b64encode(self.pixels).decode()}
-        # Scripts sit in comments: a sanitiser that prints unwanted tags instead of dropping them drops comments.
+        # Scripts sit in comments: sanitisers that print unwanted tags instead of dropping them drop comments.
         return f"""<div class="course-widget" data-family="{self.FAMILY}">
 <figure style="margin:0.5em 0;max-width:800px"><p><strong>{title}</strong></p>
 <img class="course-widget-still" alt="{title}. {caption}" \
 src="data:image/png;base64,{still}" style="max-width:100%;border-radius:4px">
 <figcaption>{caption}</figcaption></figure>
 <script type="application/json" class="course-widget-data"><!--
-{_inside_script(json.dumps(data, ensure_ascii=False, separators=(",", ":")))}
+{_inside_script(json.dumps(data, separators=(",", ":")))}
 --></script>
 <script><!--
 (() => {{

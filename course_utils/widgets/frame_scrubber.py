@@ -3,6 +3,8 @@
     frames    (K, H, W) uint8       drawn as ink: 0 = the page's background, 255 = full ink
               (K, H, W, 3) uint8    colours as they are
     index     int, 0..K-1           the frame that is shown
+
+All frames are sent once; afterwards only the index moves.
 """
 
 from collections.abc import Sequence
@@ -78,7 +80,7 @@ class FrameScrubber(CourseWidget):
             "FrameScrubber", "lengths", frames=len(self._frames), stops=len(stops), captions=len(captions)
         )
         self._row_labels = tuple(row_labels)
-        texts = [stop if isinstance(stop, str) else f"{stop:.6g}" for stop in stops]
+        texts = [f"{stop:.6g}" if isinstance(stop, float) else str(stop) for stop in stops]
         sheet, tiles = pictures.sheet(self._frames)
         content = {
             "title": title,

@@ -5,10 +5,13 @@
     extent       (x0, x1, y0, y1)         the part of the plane that was decoded
     codes        (N, 2) float             encoded data, drawn as dots
     distances    (G, G) float             from each grid point to the nearest training code
-    z1, z2       float, within extent     the chosen place; shown is the grid point nearest to it
+    z1, z2       float, within extent     the chosen place
+
+Shown is the grid point nearest to (z1, z2): the caption names the place that was decoded, not one between.
 """
 
 from math import floor
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -29,10 +32,10 @@ Extent = tuple[float, float, float, float]
 
 
 def grid_position(z: tuple[float, float], extent: Extent, size: int) -> tuple[int, int]:
-    """(i, j) of the point nearest to z = (z1, z2) on a grid of size x size over extent: i along z2, j along z1."""
+    """(i, j) of the point nearest to z on a size x size grid over extent: i counts along z2, j along z1."""
     x0, x1, y0, y1 = extent
-    i, j = ((value - low) / (high - low) * (size - 1) for value, low, high in ((z[1], y0, y1), (z[0], x0, x1)))
-    return floor(i + 0.5), floor(j + 0.5)
+    up, right = (z[1] - y0) / (y1 - y0), (z[0] - x0) / (x1 - x0)
+    return floor(up * (size - 1) + 0.5), floor(right * (size - 1) + 0.5)
 
 
 def render(
@@ -86,8 +89,8 @@ class LatentMap(CourseWidget):
         z: (z1, z2) at the start.
 
     Raises:
-        ValueError: decoded is no square grid of uint8 images, lengths or shapes differ, numbers are not finite,
-            a label has no colour, or extent is empty.
+        ValueError: decoded is no square grid of uint8 images, lengths or shapes differ, numbers are not
+            finite, a label has no colour, or extent is empty.
         TraitError: z1 or z2 lies outside of extent, here or when it is assigned.
     """
 
@@ -111,34 +114,50 @@ class LatentMap(CourseWidget):
         z: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._decoded = _square_grid(decoded)
-        self._extent = x0, x1, y0, y1 = _range_of_both(extent)
+        self._extent = _range_of_both(extent)
         self._codes = require_numbers("LatentMap", "codes", codes, ("N", 2))
         self._labels = require_labels("LatentMap", labels)
         require_equal("LatentMap", "lengths", codes=len(self._codes), labels=len(self._labels))
-        size = len(self._decoded)
-        distance = require_numbers("LatentMap", "distances", distances, (size, size))
+        distance = require_numbers("LatentMap", "distances", distances, self._decoded.shape[:2])
         self._holes = distance > hole_distance
-        axes = [np.linspace(x0, x1, size), np.linspace(y0, y1, size)]
-        marks = [wording.ticks(x0, x1), wording.ticks(y0, y1)]
-        shares = (self._codes - (x0, y0)) / (x1 - x0, y1 - y0)
-        sheet, tiles = pictures.sheet(self._decoded.reshape(-1, *self._decoded.shape[2:]), columns=size)
-        entries, positions = wording.classes(self._labels)
+        tiles = self._decoded.reshape(-1, *self._decoded.shape[2:])
+        sheet, layout = pictures.sheet(pictures.fewer_greys(tiles), columns=len(self._decoded))
         content = {
             "title": title,
-            "axes": [axis.tolist() for axis in axes],
-            "axisTexts": [wording.fixed(axis) for axis in axes],
-            "axisTicks": [[(share, f"{value:g}") for value, share in axis] for axis in marks],
-            "aspect": min(1.4, max(0.6, (y1 - y0) / (x1 - x0))),
-            "codes": (shares * SPAN).round().astype(int).T.tolist(),
-            "classes": entries,
-            "labels": positions,
+            "tiles": layout,
             "distances": [f"{value:.2g}" for value in distance.ravel()],
+            **self._axes(),
+            **self._dots(),
             "inHole": self._holes.ravel().astype(int).tolist(),
             "sentences": SENTENCES,
             "backgrounds": BACKGROUNDS,
-            "tiles": tiles,
         }
         super().__init__(content, pictures.png(sheet), z1=z[0], z2=z[1])
+
+    def _axes(self) -> dict[str, Any]:
+        """What the browser needs to know of z1 and z2."""
+        x0, x1, y0, y1 = self._extent
+        size = len(self._decoded)
+        axes = np.linspace(x0, x1, size), np.linspace(y0, y1, size)
+        texts = wording.fixed(np.concatenate(axes), step=min(x1 - x0, y1 - y0) / (size - 1))
+        marks = wording.ticks(x0, x1), wording.ticks(y0, y1)
+        return {
+            "axes": [axis.tolist() for axis in axes],
+            "axisTexts": [texts[:size], texts[size:]],
+            "axisTicks": [[(share, f"{value:g}") for value, share in axis] for axis in marks],
+            "aspect": min(1.2, max(0.7, (y1 - y0) / (x1 - x0))),
+        }
+
+    def _dots(self) -> dict[str, Any]:
+        """Places and classes of the codes."""
+        x0, x1, y0, y1 = self._extent
+        shares = (self._codes - (x0, y0)) / (x1 - x0, y1 - y0)
+        entries, positions = wording.classes(self._labels)
+        return {
+            "codes": (shares * SPAN).round().astype(int).T.tolist(),
+            "classes": entries,
+            "labels": positions,
+        }
 
     @traitlets.validate("z1", "z2")
     def _within_extent(self, proposal: traitlets.Bunch) -> float:
@@ -169,7 +188,7 @@ def _square_grid(decoded: ArrayLike) -> np.ndarray:
     array = require_images("LatentMap", "decoded", decoded, "G G h w")
     if array.shape[0] != array.shape[1] or len(array) < 2:
         raise ValueError(
-            f"LatentMap: decoded must lie on a square grid of at least 2 x 2 places, got shape {array.shape}; "
+            f"LatentMap: decoded must lie on a square grid of 2 x 2 places or more, got shape {array.shape}; "
             "its first two axes run along z2 and z1."
         )
     return array

@@ -4,8 +4,10 @@
     images           (N, h, w) uint8         reconstructions alike
     errors           (N,) float              reconstruction error of each image
     labels           (N,) int                0..9, they choose the colours
-    selected         int, 0..N-1             the dot that is shown while the pointer is near no other
+    selected         int, 0..N-1             the image that is shown otherwise
     embedding        str                     name of the layout that is shown
+
+Pointing at a dot shows it while the pointer is near; a click, the slider and the arrow keys select it.
 """
 
 from collections.abc import Mapping
@@ -30,7 +32,7 @@ SIDE = 512  # pixels of a still's square plot
 
 
 def in_square(points: np.ndarray) -> np.ndarray:
-    """Points moved, and scaled alike along both axes, so as to fill the unit square: (N, 2) float in [0, 1]."""
+    """Points moved, and scaled alike along both axes, to fill the unit square: (N, 2) float in [0, 1]."""
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (high - low).max() or 1.0  # a single dot has none
     return (points - (low + high) / 2) / extent + 0.5
@@ -103,29 +105,25 @@ class LatentScatter(CourseWidget):
         self._images = require_images(name, "images", images, "N h w")
         self._reconstructions = require_images(name, "reconstructions", reconstructions, "N h w")
         require_equal(name, "shapes", images=self._images.shape, reconstructions=self._reconstructions.shape)
-        error = require_numbers(name, "errors", errors, ("N",))
+        values = require_numbers(name, "errors", errors, ("N",))
         self._labels = require_labels(name, labels)
         count = len(self._images)
-        require_equal(name, "lengths", images=count, errors=len(error), labels=len(self._labels))
-        self._embeddings = {
-            key: require_numbers(name, f"embeddings[{key!r}]", points, (count, 2))
-            for key, points in embeddings.items()
-        }
-        if not self._embeddings:
-            raise ValueError(f"{name}: embeddings must name at least one layout, got none.")
-        sheet, tiles = pictures.sheet(np.concatenate([self._images, self._reconstructions]))
+        require_equal(name, "lengths", images=count, errors=len(values), labels=len(self._labels))
+        self._embeddings = _planes(embeddings, count)
+        pairs = np.concatenate([self._images, self._reconstructions])
+        sheet, layout = pictures.sheet(pictures.fewer_greys(pairs))
         entries, positions = wording.classes(self._labels)
         content = {
             "title": title,
+            "tiles": layout,
             "embeddings": {key: _places(points) for key, points in self._embeddings.items()},
             "classes": entries,
             "labels": positions,
-            "errors": [f"{value:.3g}" for value in error],
-            "ranks": _ranks(error),
+            "errors": [f"{value:.3g}" for value in values],
+            "ranks": _ranks(values),
             "unit": error_unit,
             "names": NAMES,
             "sentence": SENTENCE,
-            "tiles": tiles,
         }
         super().__init__(content, pictures.png(sheet), selected=selected, embedding=next(iter(embeddings)))
 
@@ -153,6 +151,15 @@ class LatentScatter(CourseWidget):
     def still(self) -> np.ndarray:
         points = self._embeddings[self.embedding]
         return render(points, self._images, self._reconstructions, self._labels, self.selected)
+
+
+def _planes(embeddings: Mapping[str, ArrayLike], count: int) -> dict[str, np.ndarray]:
+    if not embeddings:
+        raise ValueError("LatentScatter: embeddings must name at least one layout, got none.")
+    return {
+        key: require_numbers("LatentScatter", f"embeddings[{key!r}]", points, (count, 2))
+        for key, points in embeddings.items()
+    }
 
 
 def _places(points: np.ndarray) -> list[list[int]]:

@@ -3,10 +3,14 @@
     normal_scores       (N,) float              a score of each image, e.g. its reconstruction error
     anomalous_scores    (M,) float
     thresholds          (K,) float, ascending
-    counts              (K, 4) int              at each threshold: true positives, false positives, true negatives,
-                                                false negatives; "positive" = flagged as an anomaly
+    counts              (K, 4) int              at each threshold: true positives, false positives,
+                                                true negatives, false negatives ("positive": flagged)
     index               int, 0..K-1             the threshold that is shown
+
+Histograms show shares of each group: the filled parts are the false-alarm rate and the detection rate.
 """
+
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -20,10 +24,13 @@ from course_utils.widgets.base import CourseWidget, module
 
 SENTENCE = (
     "Threshold {threshold}: {detection} of the anomalies are found, "
-    "{falseAlarms} of the normal images raise a false alarm."
+    "{false_alarms} of the normal images raise a false alarm."
 )
 BINS = 60
-COLOURS = (DATA, HIGHLIGHT)  # of the normal and of the anomalous group
+LOOKS = (  # of the normal and of the anomalous group: colour, and what its row of the table counts
+    {"colour": DATA, "cells": ["normals passed", "false alarms", "false-alarm rate"]},
+    {"colour": HIGHLIGHT, "cells": ["anomalies missed", "anomalies found", "detection rate"]},
+)
 
 
 def bin_edges(*values: np.ndarray) -> np.ndarray:
@@ -49,15 +56,15 @@ def render(
     """
     card = pictures.Card(1120, 440)
     axes = card.axes(100, 16, 1000, 340, xlabel=score_label, ylabel="share of each group")
-    for (name, scores), colour in zip(groups.items(), COLOURS, strict=True):
-        shares = bin_shares(scores, edges)
+    for (name, scores), look in zip(groups.items(), LOOKS, strict=True):
+        shares, colour = bin_shares(scores, edges), look["colour"]
         axes.stairs(shares, edges, color=colour, label=name, linewidth=1.5)
         axes.stairs(shares, edges, color=colour, alpha=0.16, fill=True)
         above = np.maximum(edges, threshold)  # bins below lose their width
         axes.stairs(shares, above, color=colour, alpha=0.6, fill=True)
     axes.axvline(threshold, color="black", linewidth=1.5)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(frameon=False)
     return card.pixels()
 
@@ -107,35 +114,39 @@ class ThresholdSlider(CourseWidget):
         table = require_numbers(name, "counts", counts, (len(self._thresholds), 4), integer=True)
         _require_totals(table, len(normal), len(anomalous))
         self._groups = {normal_name: normal, anomalous_name: anomalous}
+        if len(self._groups) == 1:
+            raise ValueError(
+                f"{name}: normal_name and anomalous_name must differ, got {normal_name!r} twice."
+            )
         self._edges = bin_edges(normal, anomalous, self._thresholds)
+        content = {"title": title, "scoreLabel": score_label, "sentence": SENTENCE}
+        super().__init__(content | self._histogram() | self._verdicts(table), index=index)
+
+    def _histogram(self) -> dict[str, Any]:
+        """Steps and axes, as shares of the plot's width and height."""
         low, high = self._edges[[0, -1]]
         shares = np.stack([bin_shares(scores, self._edges) for scores in self._groups.values()])
         highest = 1.05 * shares.max()
-        found, false_alarms, passed, missed = table.T
-        cells = [
-            ["normals passed", "false alarms", "false-alarm rate"],
-            ["anomalies missed", "anomalies found", "detection rate"],
-        ]
-        texts = wording.fixed(self._thresholds, digits=4)
-        content = {
-            "title": title,
-            "groups": [
-                {"name": group, "colour": colour, "cells": names}
-                for group, colour, names in zip(self._groups, COLOURS, cells, strict=True)
-            ],
+        return {
+            "groups": [{"name": name, **look} for name, look in zip(self._groups, LOOKS, strict=True)],
             "edges": ((self._edges - low) / (high - low)).round(5).tolist(),
             "heights": (shares / highest).round(5).tolist(),
             "places": ((self._thresholds - low) / (high - low)).round(5).tolist(),
+            "xTicks": [(share, f"{value:g}") for value, share in wording.ticks(low, high)],
+            "yTicks": [(share, f"{100 * value:.3g}%") for value, share in wording.ticks(0, highest, 4)],
+        }
+
+    def _verdicts(self, table: np.ndarray) -> dict[str, Any]:
+        """What each threshold does, in words and numbers."""
+        found, false_alarms, passed, missed = table.T
+        texts = wording.fixed(self._thresholds, step=(self._edges[-1] - self._edges[0]) / 20)
+        rows = np.stack([passed, false_alarms, missed, found], axis=1).tolist()
+        return {
             "texts": texts,
             "words": [f"threshold {text}" for text in texts],
-            "scoreLabel": score_label,
-            "xTicks": [(share, f"{value:g}") for value, share in wording.ticks(low, high)],
-            "yTicks": [(share, f"{value:.0%}") for value, share in wording.ticks(0, highest, 4)],
-            "counts": [[f"{n:,}" for n in row] for row in zip(passed, false_alarms, missed, found, strict=True)],
+            "counts": [[f"{count:,}" for count in row] for row in rows],
             "rates": [_rates(false_alarms, passed), _rates(found, missed)],
-            "sentence": SENTENCE,
         }
-        super().__init__(content, index=index)
 
     @traitlets.validate("index")
     def _within_thresholds(self, proposal: traitlets.Bunch) -> int:
@@ -145,7 +156,7 @@ class ThresholdSlider(CourseWidget):
     def caption(self) -> str:
         false_alarms, detection = (rates[self.index] for rates in self.content["rates"])
         threshold = self.content["texts"][self.index]
-        return SENTENCE.format(threshold=threshold, detection=detection, falseAlarms=false_alarms)
+        return SENTENCE.format(threshold=threshold, detection=detection, false_alarms=false_alarms)
 
     def still(self) -> np.ndarray:
         return render(self._groups, self._thresholds[self.index], self._edges, self.content["scoreLabel"])

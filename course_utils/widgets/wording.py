@@ -1,4 +1,4 @@
-"""Numbers and classes as legends, axes and captions show them. The browser formats nothing: it gets these texts."""
+"""Numbers and classes as legends, axes and captions show them; the browser gets texts and formats nothing."""
 
 from collections.abc import Sequence
 from math import floor, log10
@@ -28,13 +28,12 @@ def draw_classes(card: Card, labels: np.ndarray, left: int, top: int) -> None:
         card.text(left + 48 * at + 17, top, entry["name"])
 
 
-def fixed(values: Sequence[float] | np.ndarray, digits: int = 3) -> list[str]:
-    """Numbers with one count of decimals: as many as give the largest of them `digits` digits.
+def fixed(values: Sequence[float] | np.ndarray, step: float) -> list[str]:
+    """Numbers with one count of decimals: as many as give `step`, the difference that matters, two digits.
 
-    Three digits: [0.0312, 0.0004] -> "0.0312", "0.0004"; [-1.2, 0.3] -> "-1.20", "0.30"; [250.4] -> "250".
+    step 0.75: [-8, 0.25] -> "-8.00", "0.25"; step 0.002: [0.02084] -> "0.0208"; step 20: [250.4] -> "250".
     """
-    largest = max(map(abs, values), default=0) or 1
-    decimals = max(0, digits - 1 - floor(log10(largest)))
+    decimals = max(0, 1 - floor(log10(step)))
     return [f"{value:.{decimals}f}" for value in values]
 
 

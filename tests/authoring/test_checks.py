@@ -72,6 +72,14 @@ def test_a_missing_notebook_is_named(built, run_check):
     assert run_check(built) == ["notebooks/00_sample.ipynb missing; run `make build` and commit the result."]
 
 
+def test_stored_outputs_are_checked_without_a_run(built, run_check):
+    built.student.write_text(
+        built.student.read_text().replace("not attempted yet\\n", "factor_twice = x * x")
+    )
+    (problem,) = run_check(built)
+    assert "cell square-check shows a line of a solution: 'factor_twice = x * x'" in problem
+
+
 # leaks
 
 

@@ -1,16 +1,21 @@
 """A real JupyterLab and a real Chromium for tests, apart from every setting of whoever runs them.
 
     lab              a running server; its files lie in lab.root
-    page             a browser tab that reaches this machine only; a console error or a foreign address fails the test
-    open_notebook    open_notebook(path) shows a notebook of lab.root in the tab: run cells, read outputs, find widgets
-    open_html        open_html(path) shows a plain page in the tab
+    page             a tab that reaches this machine only; a console error or a foreign address fails a test
+    write_notebook   write_notebook(name, cells) puts a notebook into lab.root
+    open_notebook    open_notebook(path) shows a notebook of lab.root: run it, ask its kernel, find widgets
+    open_html        open_html(path) shows a plain page and finds its widgets
     screenshot       screenshot(name) keeps a picture of the tab in build/screenshots
+    example          what example.py defines, computed by this process; example_source is its text
 
-A widget is found as a Widget: drag its sliders, press keys, read its canvas and its caption.
+A Widget is one on a page, live or not: drag its sliders, read its canvases, its caption and its ink.
 """
 
+import base64
 import json
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,18 +26,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import nbformat
 import numpy as np
 import pytest
+from nbformat import NotebookNode
+from nbformat.sign import NotebookNotary
+from nbformat.v4 import new_notebook
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = Path(__file__).with_name("example.py")
+LIVE = ".course-widget-live"
+LIVE_OUTPUT = '[data-mime-type="application/vnd.jupyter.widget-view+json"]'
 TOKEN = "course"
 SETTINGS = {
     # All cells in the page at once: a test may look at any of them.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"]
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-proxy-server",
+]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 expect.set_options(timeout=20_000)
 
@@ -67,7 +86,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "JUPYTER_DATA_DIR": str(folders["data"]),
         "JUPYTER_RUNTIME_DIR": str(folders["runtime"]),
         "JUPYTER_PREFER_ENV_PATH": "0",
-        "JUPYTER_NO_CONFIG": "0",
         "IPYTHONDIR": str(folders["ipython"]),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
@@ -95,6 +113,33 @@ def _address(runtime: Path, server: subprocess.Popen, log: Path) -> str:
 def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="session")
+def example() -> dict[str, Any]:
+    """The names that example.py defines, as this process computes them."""
+    return runpy.run_path(str(EXAMPLE))
+
+
+@pytest.fixture(scope="session")
+def example_source() -> str:
+    """example.py as the source of a cell."""
+    return EXAMPLE.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def write_notebook(lab: Lab) -> Callable[..., str]:
+    """write_notebook(name, cells, trusted=False): a notebook in lab.root; returns its path there."""
+
+    def write(name: str, cells: list[NotebookNode], trusted: bool = False) -> str:
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": spec})
+        if trusted:
+            NotebookNotary(data_dir=str(lab.data)).sign(notebook)
+        nbformat.write(notebook, lab.root / name)
+        return name
+
+    return write
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +207,9 @@ class Widget:
         box, last = slider.bounding_box(), int(slider.get_attribute("max"))
         middle = box["y"] + box["height"] / 2
         # The thumb is 16 pixels wide and stays within the track.
-        where = [box["x"] + 8 + (box["width"] - 16) * at / last for at in (int(slider.input_value()), position)]
+        where = [
+            box["x"] + 8 + (box["width"] - 16) * at / last for at in (int(slider.input_value()), position)
+        ]
         mouse = self.host.page.mouse
         mouse.move(where[0], middle)
         mouse.down()
@@ -179,15 +226,37 @@ class Widget:
     def canvas(self, part: str) -> Locator:
         return self.host.locator(f'canvas[data-part="{part}"]')
 
+    def ink(self) -> list[int]:
+        """The text colour around the widget: red, green, blue."""
+        colour = self.host.evaluate("host => getComputedStyle(host).color")
+        return [int(value) for value in re.findall(r"[\d.]+", colour)[:3]]
+
+    def settle(self) -> None:
+        """Wait until what has been asked for is painted."""
+        self.host.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
     def pixels(self, part: str) -> np.ndarray:
         """What the canvas shows: (H, W, 4) uint8, opacity last."""
-        width, height, values = self.canvas(part).evaluate(
+        width, height, data = self.canvas(part).evaluate(
             """canvas => {
                 const {width, height} = canvas;
-                return [width, height, Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data)];
+                const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
+                return [width, height, btoa(Array.from(data, byte => String.fromCharCode(byte)).join(""))];
             }"""
         )
-        return np.array(values, np.uint8).reshape(height, width, 4)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """A plain page of twins."""
+
+    page: Page
+
+    def widget(self, position: int) -> Widget:
+        return Widget(self.page.locator(LIVE).nth(position))
 
 
 @dataclass(frozen=True)
@@ -199,13 +268,13 @@ class Notebook:
     def command(self, name: str, **arguments: object) -> None:
         """A command of JupyterLab, as from its menus; returns when it is done."""
         self.page.evaluate(
-            "([name, values]) => jupyterapp.commands.execute(name, values).then(() => null)", [name, arguments]
+            "([name, values]) => jupyterapp.commands.execute(name, values).then(() => null)",
+            [name, arguments],
         )
 
     def run_all(self) -> None:
-        """Run all cells, and wait until the kernel is done with them."""
+        """Run all cells, and wait until the kernel has done them."""
         self.command("notebook:run-all-cells")
-        expect(self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible()
 
     def kernel(self, code: str) -> str:
         """Run code in the notebook's kernel, as a cell would; returns what it prints."""
@@ -214,19 +283,34 @@ class Notebook:
                 const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
                 const future = kernel.requestExecute({code});
                 let text = "";
-                future.onIOPub = ({content}) => { text += content.text ?? content.traceback?.join("\\n") ?? ""; };
+                future.onIOPub = ({content}) => {
+                    text += content.text ?? content.traceback?.join("\\n") ?? "";
+                };
                 await future.done;
                 return text;
             }""",
             code,
         )
 
+    def kernel_prints(self, code: str, text: str, seconds: float = 10) -> None:
+        """Wait until the code prints this text: the browser tells the kernel a little later."""
+        deadline = time.monotonic() + seconds
+        while (printed := self.kernel(code).strip()) != text:
+            assert time.monotonic() < deadline, f"{code} prints {printed!r}, not {text!r}"
+            self.page.wait_for_timeout(50)
+
     def cell(self, position: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(position)
 
     def widget(self, position: int) -> Widget:
         """The widget that a cell shows."""
-        return Widget(self.cell(position).locator(".course-widget-live"))
+        return Widget(self.cell(position).locator(LIVE))
+
+    def widgets(self) -> list[Widget]:
+        """All widgets of the notebook, once each has been drawn."""
+        drawn = self.page.locator(f"{LIVE} .caption:not(:empty)")
+        expect(self.page.locator(LIVE_OUTPUT).filter(has_not=drawn)).to_have_count(0)
+        return [Widget(host) for host in self.page.locator(LIVE).all()]
 
 
 @pytest.fixture(scope="module")
@@ -234,16 +318,17 @@ def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
     def open_(path: str) -> Notebook:
         page.goto(lab.url(path))
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.ready")
         return Notebook(page)
 
     return open_
 
 
 @pytest.fixture(scope="module")
-def open_html(page: Page) -> Callable[[Path], Page]:
-    def open_(path: Path) -> Page:
+def open_html(page: Page) -> Callable[[Path], Twins]:
+    def open_(path: Path) -> Twins:
         page.goto(path.as_uri())
-        return page
+        return Twins(page)
 
     return open_
 

@@ -1,4 +1,5 @@
-"""Tests of the exercises themselves, for every one in the catalogue: right answers pass, wrong ones fail by name.
+"""Tests of the exercises themselves, for every one in the catalogue: right answers pass, wrong ones fail by
+name.
 
 A new chapter is covered by adding tests/exercises/alternatives/<chapter>.py.
 """
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from course_utils.exercises import catalogue
 from course_utils.exercises.engine import draw_cases, find
 from course_utils.exercises.guard import one_thread
@@ -26,7 +28,9 @@ EXERCISES = {exercise.id: exercise for exercise in catalogue()}
 def answers(table: str) -> list[Any]:
     """(exercise, answer) for every row of a table in the modules of `alternatives`."""
     chapters = dict.fromkeys(id.partition(".")[0] for id in EXERCISES)
-    tables = (getattr(importlib.import_module(f"{alternatives.__name__}.{chapter}"), table) for chapter in chapters)
+    tables = (
+        getattr(importlib.import_module(f"{alternatives.__name__}.{chapter}"), table) for chapter in chapters
+    )
     return [
         pytest.param(EXERCISES[id], answer, id=f"{id}-{name}")
         for rows in tables
@@ -66,7 +70,9 @@ def test_every_exercise_has_two_other_right_answers_and_lazy_ones(exercise: Exer
 def test_reference_earns_every_point(exercise: Exercise) -> None:
     for seed in SEEDS:
         verdict = verdict_on(exercise, exercise.load_reference(), seed)
-        assert (verdict.score, verdict.passed, verdict.misconception) == (exercise.points, True, None), verdict
+        assert (verdict.score, verdict.passed, verdict.misconception) == (exercise.points, True, None), (
+            verdict
+        )
 
 
 @pytest.mark.parametrize(("exercise", "answer"), answers("RIGHT"))
@@ -77,7 +83,9 @@ def test_other_right_answers_earn_every_point(exercise: Exercise, answer: Any) -
 
 
 @pytest.mark.parametrize(("exercise", "misconception"), MISCONCEPTIONS)
-def test_misconceptions_lose_points_under_their_own_name(exercise: Exercise, misconception: Misconception) -> None:
+def test_misconceptions_lose_points_under_their_own_name(
+    exercise: Exercise, misconception: Misconception
+) -> None:
     for seed in SEEDS:
         verdict = verdict_on(exercise, misconception.answer, seed)
         assert verdict.misconception == misconception.name, verdict.message

@@ -34,16 +34,18 @@ def nbgrader(folder: Path, *arguments: str) -> None:
         app.reset()
 
 
-def fill_in(released: Path, answers: Mapping[str, str], destination: Path) -> None:
-    """A released notebook with answers in its answer cells, by grade_id."""
-    notebook = nbformat.read(released, as_version=4)
+def fill_in(path: Path, answers: Mapping[str, str], demos: bool) -> None:
+    """Write answers into a fetched notebook, by grade_id. Without demos: only set-up and nbgrader's cells."""
+    notebook = nbformat.read(path, as_version=4)
     cells = {cell.id: cell for cell in notebook.cells}
     for grade_id, source in answers.items():
         assert cells[grade_id].metadata.nbgrader.solution
         cells[grade_id].source = source
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    destination.unlink(missing_ok=True)  # what is released may be read-only
-    nbformat.write(notebook, destination)
+    if not demos:
+        setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        notebook.cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata or cell is setup]
+    path.unlink()  # it may have been released read-only
+    nbformat.write(notebook, path)
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,12 @@ class Course:
         who = (f"--course={COURSE_ID}", f"--student={student}")
         nbgrader(home, *arguments, *exchange, *who)
 
-    def hand_in(self, student: str, answers: Mapping[str, str]) -> None:
+    def hand_in(self, student: str, answers: Mapping[str, str], demos: bool = False) -> None:
         """Fetch the assignment if need be, fill in the answers, submit."""
         mine = self.root / "home" / student / CHAPTER / f"{CHAPTER}.ipynb"
         if not mine.exists():
             self.study(student, "fetch_assignment", CHAPTER)
-        fill_in(mine, answers, mine)
+        fill_in(mine, answers, demos)
         self.study(student, "submit", CHAPTER)
 
 

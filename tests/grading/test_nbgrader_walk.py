@@ -2,7 +2,8 @@
 
 Four students hand in: `right` the course's solutions, one of which also writes to stderr; `wrong` a known
 misconception in every answer; `half` some right answers, a partly right one, and stubs; `untouched` stubs.
-What they should get is not written here: `grade` says it of the same code.
+What they should get is not written here: `grade` says it of the same code. All but `right` have deleted the
+chapter's demos, as students may: nbgrader runs whatever it is handed, and one run of them is enough.
 """
 
 import ast
@@ -37,12 +38,9 @@ def read(path: Path) -> dict[str, nbformat.NotebookNode]:
 
 
 def answer_cells(path: Path) -> dict[str, str]:
-    """Source by grade_id."""
-    return {
-        name: cell.source
-        for name, cell in read(path).items()
-        if cell.metadata.get("nbgrader", {}).get("solution")
-    }
+    """Sources of the cells that are graded, by exercise."""
+    cells = read(path)
+    return {name: cell.source for name, cell in cells.items() if f"{name}-check" in cells}
 
 
 def wrong_answers() -> dict[str, str]:
@@ -84,7 +82,7 @@ def walked(course, answers):
     course.teach("generate_assignment", CHAPTER)
     course.teach("release_assignment", CHAPTER)
     for student in STUDENTS:
-        course.hand_in(student, answers[student])
+        course.hand_in(student, answers[student], demos=student == "right")
     finish(course)
     (course.assessments / "grades.csv").rename(course.assessments / "first.csv")
     course.hand_in("half", answers["right"])
@@ -143,9 +141,9 @@ def text_of(path: Path) -> str:
 def test_the_students_are_what_they_are_called(verdicts, answers, walked):
     half = expected(walked, "half", answers["half"])
     assert all(verdict.passed for verdict in verdicts["right"].values())
-    assert [verdict.misconception for verdict in verdicts["wrong"].values()] == [
-        re.search(r'"""(.*)"""', code)[1] for code in answers["wrong"].values()
-    ]
+    assert {name: verdict.misconception for name, verdict in verdicts["wrong"].items()} == {
+        name: re.search(r'"""(.*)"""', code)[1] for name, code in answers["wrong"].items()
+    }
     assert {verdict.status for verdict in half.values()} == {"right", "partly right", "not attempted yet"}
     assert not any(verdict.attempted for verdict in verdicts["untouched"].values())
 

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SANITIZE = Path(__file__).parents[1] / "nbval_sanitize.cfg"
 OPTIONS = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE))
 PARALLEL = ("--numprocesses", "2", "--dist", "loadscope")

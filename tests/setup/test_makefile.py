@@ -24,11 +24,12 @@ UP_TO_DATE = ("--assume-old", ".venv/.ready")  # tests never install anything in
 # Stands for Python, and for the Python and the uv inside .venv: logs the call, makes .venv as venv does, and
 # fails at the call that the file `fails` names.
 STAND_IN = """#!/bin/sh
-echo "$(basename "$0") $*" >>"{log}"
+echo "$(basename "$0") $*${{UV_DEFAULT_INDEX:+ from $UV_DEFAULT_INDEX}}" >>"{log}"
 case "$*" in
     *"$(cat "{fails}")"*) echo "stand-in: no network" >&2; exit 1 ;;
     "-m venv"*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/uv ;;
     *print*) echo python3.99-venv ;;
+    *" config get "*) cat "{mirror}" ;;
 esac
 """
 
@@ -73,16 +74,18 @@ class Machine:
 
     def __init__(self, clone: Path, programs: Path) -> None:
         self.clone, self.programs = clone, programs
-        self.log, self.fails = programs / "log", programs / "fails"
+        self.log, self.fails, self.mirror = (programs / name for name in ("log", "fails", "mirror"))
         self.fails.write_text("nothing fails")
-        (programs / "python3").write_text(STAND_IN.format(log=self.log, fails=self.fails))
+        self.mirror.touch()
+        stand_in = STAND_IN.format(log=self.log, fails=self.fails, mirror=self.mirror)
+        (programs / "python3").write_text(stand_in)
         (programs / "python3").chmod(0o755)
 
     def make(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         """What make did, and the calls that it made."""
         self.log.write_text("")
-        result = run("make", *arguments, cwd=self.clone, PATH=str(self.programs))
-        calls = [line for line in self.log.read_text().splitlines() if " -c" not in line]
+        result = run("make", *arguments, cwd=self.clone, PATH=str(self.programs), **NO_MIRROR)
+        calls = [line for line in self.log.read_text().splitlines() if not re.search(" -c | config ", line)]
         return result, calls
 
 
@@ -91,6 +94,7 @@ def machine(clone, programs):
     return Machine(clone, programs)
 
 
+NO_MIRROR = {"PIP_INDEX_URL": "", "UV_DEFAULT_INDEX": ""}
 INSTALLED = [
     "python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt",
     "uv pip sync --quiet --python .venv --require-hashes requirements.txt",
@@ -112,6 +116,11 @@ def test_the_first_run_installs_and_the_second_has_nothing_to_do(machine):
     uv = (machine.clone / ".venv/uv.txt").read_text()
     assert re.fullmatch(r"uv==\S+ \\\n(    --hash=sha256:\w{64}( \\)?\n)+", uv)
     assert machine.make("env")[1] == []
+
+
+def test_a_mirror_that_pip_uses_serves_uv(machine):
+    machine.mirror.write_text("mirror/simple\n")
+    assert machine.make("env")[1][-2:] == [f"{call} from mirror/simple" for call in INSTALLED[-2:]]
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
@@ -284,12 +293,13 @@ def test_a_home_that_cannot_be_written_to_stops_the_lab_with_a_sentence(tmp_path
 @pytest.fixture
 def lab(tmp_path):
     """`make lab` on a port that the system gives, at home in an empty folder; its address and its output."""
-    output = tmp_path / "output"
+    home, output = tmp_path / "home", tmp_path / "output"
+    home.mkdir()
     with output.open("w") as file:
         process = subprocess.Popen(
             ["make", *UP_TO_DATE, "lab", "PORT=0", "ARGS=--no-browser"],
             cwd=ROOT,
-            env=at_home_in(tmp_path / "home"),
+            env=at_home_in(home),
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,

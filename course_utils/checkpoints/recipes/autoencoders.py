@@ -9,6 +9,7 @@ Quality is measured on the 10,000 test images, with the float32 weights; peers a
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +28,14 @@ STEPS = {"latent": 5_000, "one-class": 1_000}
 SPREAD_SEEDS = (0, 1, 2)
 BATCH_SIZE = 128
 
-Report = Callable[[str, TrainStep, int], None]  # what is being trained, where it stands, how many steps in all
+Report = Callable[
+    [str, TrainStep, int], None
+]  # what is being trained, where it stands, how many steps in all
 
 
-def fit(latent_dim: int, x: Tensor, steps: int, seed: int, report: Callable[[TrainStep], None]) -> tuple[ConvAE, float]:
+def fit(
+    latent_dim: int, x: Tensor, steps: int, seed: int, report: Callable[[TrainStep], None]
+) -> tuple[ConvAE, float]:
     """Train a ConvAE by Adam, learning rate 1e-3 falling to 0 along a cosine.
 
     Args:
@@ -41,7 +46,8 @@ def fit(latent_dim: int, x: Tensor, steps: int, seed: int, report: Callable[[Tra
     """
     device = profile().device
     with seeded(seed):
-        model = he_init(ConvAE(latent_dim)).to(device)
+        model = ConvAE(latent_dim)
+        he_init(model).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
 
@@ -51,7 +57,9 @@ def fit(latent_dim: int, x: Tensor, steps: int, seed: int, report: Callable[[Tra
         return loss
 
     start = time.perf_counter()
-    for record in train(update, batches(x.to(device), BATCH_SIZE, generator=torch.Generator().manual_seed(seed)), steps):
+    for record in train(
+        update, batches(x.to(device), BATCH_SIZE, generator=torch.Generator().manual_seed(seed)), steps
+    ):
         report(record)
     return model.cpu().eval(), time.perf_counter() - start
 
@@ -83,18 +91,17 @@ def _all_digits(name: str, latent_dim: int, steps: int, report: Report) -> tuple
         "pca_test_mse": reconstruction_error((flat - mean) @ axes.T @ axes + mean, flat).mean().item(),
         "mean_image_test_mse": (flat - mean).square().mean().item(),
     }
-    return model, _card(name, latent_dim, "MNIST train, 60,000 images padded to 32 x 32, [0, 1]", steps, seconds, quality)
+    return model, _card(
+        name, latent_dim, "MNIST train, 60,000 images padded to 32 x 32, [0, 1]", steps, seconds, quality
+    )
 
 
 def _one_class(name: str, digit: int, steps: int, report: Report) -> tuple[ConvAE, Card]:
     models, seconds = {}, {}
-    for seed in SPREAD_SEEDS:
-        for normal in range(10) if seed == 0 else (digit,):
-            x = load("mnist", "train", size=32).of_class(normal).images
-            label = f"{name}: digit {normal}, seed {seed}"
-            models[normal, seed], seconds[normal, seed] = fit(
-                ONE_CLASS_LATENT, x, steps, seed, lambda record, label=label: report(label, record, steps)
-            )
+    for seed, normal in [(0, k) for k in range(10)] + [(seed, digit) for seed in SPREAD_SEEDS if seed]:
+        x = load("mnist", "train", size=32).of_class(normal).images
+        progress = partial(_labelled, report, f"{name}: digit {normal}, seed {seed}", steps)
+        models[normal, seed], seconds[normal, seed] = fit(ONE_CLASS_LATENT, x, steps, seed, progress)
     quality = {
         "auc_by_seed": {str(seed): one_class_auc(models[digit, seed], digit) for seed in SPREAD_SEEDS},
         "auc_by_normal_digit_seed_0": {str(k): one_class_auc(models[k, 0], k) for k in range(10)},
@@ -102,6 +109,10 @@ def _one_class(name: str, digit: int, steps: int, report: Report) -> tuple[ConvA
     }
     data = f"MNIST train, the images of digit {digit} only, padded to 32 x 32, [0, 1]"
     return models[digit, 0], _card(name, ONE_CLASS_LATENT, data, steps, seconds[digit, 0], quality)
+
+
+def _labelled(report: Report, label: str, steps: int, record: TrainStep) -> None:
+    report(label, record, steps)
 
 
 def one_class_auc(model: nn.Module, digit: int) -> float:
@@ -131,7 +142,10 @@ def _card(name: str, latent_dim: int, data: str, steps: int, seconds: float, qua
 
 
 def _rounded(quality: dict) -> dict:
-    return {key: _rounded(value) if isinstance(value, dict) else _significant(value) for key, value in quality.items()}
+    return {
+        key: _rounded(value) if isinstance(value, dict) else _significant(value)
+        for key, value in quality.items()
+    }
 
 
 def _significant(value: float, digits: int = 5) -> float:

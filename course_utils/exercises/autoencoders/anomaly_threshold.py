@@ -24,8 +24,10 @@ ROUNDED_DOWN = [(k, n) for n in range(20, 121) for k in range(2, n - 2) if int(k
 
 
 def cases(draw: Draw) -> list[Case]:
-    """Rates well between two whole numbers of scores, then ties, ends of the range, and rates that are
-    exactly k / n."""
+    """Ordinary rates allow k + u of n scores, 0 < u < 1. Where the rate is small, u is large, and the other
+    way round: so neither rounding nor any convention of quantiles finds all thresholds. Then ties, ends, and
+    k / n.
+    """
 
     def case(scores: Tensor, rate: float, kind: str = ORDINARY, words: str = "") -> Case:
         inputs = {"normal_scores": draw.shuffled(scores), "false_alarm_rate": rate}
@@ -33,14 +35,15 @@ def cases(draw: Draw) -> list[Case]:
             f"{len(scores)} score{'s' if len(scores) > 1 else ''}{words}, rate {rate:.4g}", inputs, kind
         )
 
-    def ordinary(low: int, high: int) -> Case:
-        n = draw.integer(low, high)
-        return case(draw.uniform(n), (draw.integer(2, n // 3) + draw.real(0.2, 0.8)) / n)
+    def ordinary(k: int, u: float, n: int) -> Case:
+        return case(draw.uniform(n), (k + u) / n)
 
     tied = torch.cat([draw.uniform(12) / 2, torch.full((6,), draw.real(0.5, 0.7)), 0.8 + draw.uniform(2) / 5])
     k, n = draw.pick(ROUNDED_DOWN)
     return [
-        *(ordinary(11, 20), ordinary(21, 40), ordinary(41, 60)),
+        ordinary(draw.integer(2, 4), draw.real(0.85, 0.95), draw.integer(30, 40)),
+        ordinary(draw.integer(9, 11), draw.real(0.05, 0.15), draw.integer(21, 29)),
+        ordinary(draw.integer(3, 5), draw.real(0.3, 0.7), draw.integer(11, 19)),
         case(tied, (draw.integer(3, 6) + 0.5) / 20, TIES, " (six of them equal)"),
         case(tied, 8.5 / 20, TIES, " (six of them equal)"),
         case(draw.uniform(17), 0.0, LIMITS),
@@ -141,16 +144,16 @@ ANOMALY_THRESHOLD = Exercise(
             "values",
             2,
             gate=True,
-            advice="Count how many scores lie strictly above your threshold, and how many may. Then do the same for "
-            "the next smaller score.",
+            advice="Count how many scores lie strictly above your threshold, and how many may. Then do the "
+            "same for the next smaller score.",
         ),
         edge(TIES, 0.5, "Equal scores lie on the same side of a threshold, and each of them counts."),
         edge(LIMITS, 0.5, "At rate 0 nothing may lie above the threshold, at rate 1 everything may."),
         edge(
             EXACT,
             0.5,
-            "In floating point rate * n and (1 - rate) * n can fall just beside a whole number, and then rounding "
-            "takes a whole step. Comparing a share, count / n, with the rate does not have this problem.",
+            "In floating point rate * n and (1 - rate) * n can fall just beside a whole number, and then "
+            "rounding takes a whole step. Comparing a share, count / n, with the rate is safe.",
         ),
         leaves_alone(0.5),
     ),

@@ -174,23 +174,23 @@ CONV_AE = Exercise(
     id="autoencoders.ConvAE",
     title="A convolutional autoencoder",
     signature="ConvAE(latent_dim)",
-    returns="an nn.Module: encode (B, 1, 32, 32) -> (B, D), decode (B, D) -> (B, 1, 32, 32) in (0, 1), forward",
+    returns="an nn.Module: encode (B,1,32,32) -> (B,D), decode (B,D) -> (B,1,32,32) in (0,1), forward",
     reference="course_utils.autoencoders:ConvAE",
     cases=cases,
     criteria=(
-        has_layers(),
+        has_layers("And 2048 is 128 * 4 * 4: what three convolutions leave of 32 x 32 pixels."),
         part(
             "encode",
             2,
             outputs="encode",
-            advice="The layers fit, so look at what happens in and between them: stride, padding, activations.",
+            advice="The layers fit: look at what happens in and between them (stride, padding, activations).",
         ),
         part(
             "decode",
             2,
             outputs="decode",
-            advice="The layers fit, so look at what happens in and between them: the shape that the code is unfolded "
-            "to (channels first), stride, padding, activations, and what brings the last numbers into (0, 1).",
+            advice="The layers fit: look at what happens in and between them (the shape that the code is "
+            "unfolded to, channels first; stride, padding, activations; what brings numbers into (0, 1)).",
         ),
         part(
             "forward", 1, outputs="forward", advice="It is the reconstruction: what decode makes of encode."
@@ -199,7 +199,7 @@ CONV_AE = Exercise(
             ONE_IMAGE,
             1,
             kind=ONE_IMAGE,
-            advice="A batch of one keeps its batch dimension. Look for squeeze(), or a batch size given as a number.",
+            advice="A batch of one keeps its batch dimension. Look for squeeze(), or a fixed batch size.",
         ),
         part(OTHER_LATENT, 1, kind=OTHER_LATENT, advice="Look for a 32 that should be latent_dim."),
         part(
@@ -207,7 +207,8 @@ CONV_AE = Exercise(
             1,
             kind=GRADIENTS,
             outputs="gradient",
-            advice="What cuts the graph that backward() follows: detach(), .data, torch.no_grad(), numpy?",
+            advice="Where a gradient is 0, something cuts the graph that backward() follows: detach(), "
+            ".data, no_grad(), numpy. Where it is another one, training mode changes something: dropout?",
         ),
     ),
     misconceptions=misconceptions(

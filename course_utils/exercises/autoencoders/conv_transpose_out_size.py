@@ -83,8 +83,8 @@ CONV_TRANSPOSE_OUT_SIZE = Exercise(
     criteria=ladder(
         1,
         edge(OUTPUT_PADDING, 1, "Output padding adds that many pixels at one end of the result."),
-        advice="Each input pixel stamps a kernel onto the output, the next stamp lies one stride further, and "
-        "padding cuts off both ends. Where does the last stamp begin, and where does it end?",
+        advice="Each input pixel stamps a kernel onto the output, the next stamp lies one stride further, "
+        "and padding cuts off both ends. Where does the last stamp begin, and where does it end?",
     ),
     misconceptions=misconceptions(
         forgets_output_padding,

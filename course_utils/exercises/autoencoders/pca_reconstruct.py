@@ -8,7 +8,7 @@ axes   (k, D) float, orthonormal rows
 import torch
 from torch import Tensor
 
-from course_utils.exercises.criteria import edge, ladder
+from course_utils.exercises.criteria import SAME_DTYPE, edge, ladder
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
@@ -95,6 +95,13 @@ def columns_of_vh(x: Tensor, k: int) -> Tensor:
     return centred(x) @ axes @ axes.T + x.mean(dim=0)
 
 
+def one_component_too_many(x: Tensor, k: int) -> Tensor:
+    """Your reconstruction has rank k + 1: one component more than asked for. Look at where your slice
+    ends."""
+    axes = axes_of(centred(x))[: k + 1]
+    return centred(x) @ axes.T @ axes + x.mean(dim=0)
+
+
 def rows_of_eigenvectors(x: Tensor, k: int) -> Tensor:
     """You take rows where the eigenvectors are columns: eigenvectors[:, i] belongs to eigenvalues[i]. Look
     at what you slice."""
@@ -115,12 +122,12 @@ PCA_RECONSTRUCT = Exercise(
         edge(
             DEFICIENT,
             0.5,
-            "Some variances are 0 here. Look for a division by them, or a shape that needs N > D.",
+            "Some variances are 0 here: look for a division by them, or a shape that needs N > D.",
         ),
-        edge(FLOAT64, 0.5, "Look for .float(), or for a tensor that is created on the way."),
+        edge(FLOAT64, 0.5, SAME_DTYPE),
         unchanged=0.5,
-        advice="Check the steps one by one. Do the centred columns have mean 0? Are the axes orthonormal? Do the "
-        "variances along them fall? Is the mean back in the end?",
+        advice="Check the steps one by one. Do the centred columns have mean 0? Are the axes orthonormal? Do "
+        "the variances along them fall? Is the mean back in the end?",
     ),
     misconceptions=misconceptions(
         not_centred,
@@ -128,6 +135,7 @@ PCA_RECONSTRUCT = Exercise(
         centres_each_row,
         standardises_features,
         smallest_components,
+        one_component_too_many,
         columns_of_vh,
         rows_of_eigenvectors,
     ),

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.exercises.criteria import edge, ladder
+from course_utils.exercises.criteria import SAME_DTYPE, edge, ladder
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
@@ -93,7 +93,7 @@ RECONSTRUCTION_ERROR = Exercise(
     criteria=ladder(
         1.5,
         edge(ONE_IMAGE, 0.5, "A batch of one image gives a tensor of shape (1,). Look for squeeze()."),
-        edge(FLOAT64, 0.5, "Look for .float(), or for a tensor that is created on the way."),
+        edge(FLOAT64, 0.5, SAME_DTYPE),
         unchanged=0.5,
         advice="Difference, square, and the mean over everything that belongs to one image.",
     ),

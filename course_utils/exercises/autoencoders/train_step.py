@@ -59,7 +59,7 @@ def draw_model(draw: Draw, stale: bool) -> ToyModel:
 
 
 def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
-    """The loss that comes back, and how far each weight moved, step by step; then the model's mode."""
+    """The loss that comes back, and how far each weight moved, step by step."""
     model, x, optimizer, steps = case.inputs.values()
     for step in range(1, steps + 1):
         when = " in the second step" if step == 2 else ""
@@ -67,7 +67,6 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
         yield f"loss{when}", answer(model, x, optimizer)
         for name, parameter in model.named_parameters():
             yield f"change of {name}{when}", parameter.detach() - before[name]
-    yield "model.training after the step", model.training
 
 
 def update(loss: Tensor, optimizer: Optimizer) -> None:
@@ -160,7 +159,7 @@ TRAIN_STEP = Exercise(
             2,
             outputs="change",
             gate=True,
-            advice="Look at which loss is differentiated, and at the order of the calls on loss and optimizer.",
+            advice="Look at which loss is differentiated, and in which order loss and optimizer are called.",
         ),
         agree(
             "loss", 1, outputs="loss", advice="It is the mean over all pixels and images, before the update."

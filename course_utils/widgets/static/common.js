@@ -1,8 +1,8 @@
 // What every widget shares: one frame (title, canvas, controls, caption), one theme, one way from state to picture.
 //
-// A family's file defines `async build(frame)`: it fills frame.stage and frame.controls and returns `draw(theme)`, which
-// paints the present state and returns its caption. State lives in the model alone; a control only writes it and asks for
-// a drawing, so a slider, a drag on the canvas and an assignment in Python take the same road.
+// A family's file defines `async build(frame)`: it fills frame.stage and frame.controls and returns `draw(theme)`,
+// which paints the present state and returns its caption. State lives in the model alone; a control only writes it and
+// asks for a drawing, so a slider, a drag on the canvas and an assignment in Python take the same road.
 
 /** Stands in for the live model where no kernel is: the same four methods, nothing on the other end. */
 class StaticModel {
@@ -43,7 +43,8 @@ function channels(colour) {
 
 /** Relative luminance (WCAG 2): 0 black, 1 white. */
 function luminance(rgb) {
-  const [r, g, b] = rgb.map(value => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  const linear = share => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4);
+  const [r, g, b] = rgb.map(value => linear(value / 255));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
@@ -77,7 +78,6 @@ class Theme {
 class Frame {
   #closing = new AbortController();
   #drawing = 0;
-  #saving = 0;
   #theme = null;
   #draw = null;
 
@@ -116,21 +116,18 @@ class Frame {
 
   get(name) { return this.model.get(name); }
 
-  /** Write state: drawn in the next frame, sent to the kernel (if there is one) at most every 100 ms. */
+  /** Write state: drawn in the next frame. A kernel is told too; ipywidgets keeps one message to it under way at most. */
   set(values) {
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
     this.redraw();
-    this.#saving ||= setTimeout(() => {
-      this.#saving = 0;
-      this.model.save_changes();
-    }, 100);
+    this.model.save_changes();
   }
 
   /** Ask for one drawing in the next animation frame, however often it is asked. */
   redraw() {
     this.#drawing ||= requestAnimationFrame(() => {
       this.#drawing = 0;
-      if (!this.#draw || !this.host.isConnected) return; // scrolled out or closed: drawn again on its return
+      if (!this.#draw || !this.host.isConnected) return; // taken out of the page: drawn again on its return
       const caption = this.#draw(this.#currentTheme());
       if (caption === this.caption.textContent) return;
       this.caption.textContent = caption;
@@ -149,7 +146,7 @@ class Frame {
     this.#onClose(() => observer.disconnect());
   }
 
-  /** A labelled slider over positions 0..n-1: what it shows at each, and what a screen reader says. Returns how to move it. */
+  /** A labelled slider over positions 0..n-1, with the text beside it and a screen reader's words. Returns its mover. */
   slider({ label, texts, words, ticks = false, onInput }) {
     const id = `control-${this.controls.childElementCount}`;
     const last = texts.length - 1;
@@ -176,7 +173,7 @@ class Frame {
     };
   }
 
-  /** A labelled choice among names. Returns how to show another one. */
+  /** A labelled choice among names. Returns its mover. */
   choice({ label, names, onInput }) {
     const id = `control-${this.controls.childElementCount}`;
     const select = make("select", { id }, ...names.map(name => make("option", { value: name }, name)));
@@ -263,7 +260,7 @@ class PixelCanvas {
     atlas.draw(this.context, index, theme);
   }
 
-  /** As large as fits into `room` x `height` CSS pixels: each image pixel a square of whole device pixels, from two on. */
+  /** As large as `room` x `height` CSS pixels allow; from two device pixels on, image pixels are whole ones. */
   fit(room, height) {
     const scale = Math.min(room / this.canvas.width, height / this.canvas.height) * devicePixelRatio;
     this.canvas.classList.toggle("smooth", scale < 2);
@@ -271,7 +268,7 @@ class PixelCanvas {
   }
 }
 
-/** A canvas for plots, as sharp as the screen: draws in CSS pixels, and keeps what does not move in a layer of its own. */
+/** A canvas for plots: drawn in CSS pixels, as sharp as the screen; what does not move is kept in a layer. */
 class Plot {
   #layer = make("canvas");
   #layerKey = null;
@@ -283,7 +280,7 @@ class Plot {
     frame.onResize(this.canvas, () => this.#measure());
   }
 
-  /** Begin a picture: `background(context)` is drawn anew only when `key`, size or theme have changed. Returns the context. */
+  /** Begin a picture and return its context; `background` is drawn anew only if `key`, size or theme changed. */
   begin(theme, key, background) {
     const scale = devicePixelRatio;
     const size = [Math.round(this.width * scale), Math.round(this.height * scale)];
@@ -345,18 +342,27 @@ async function render({ model, el }) {
 /** Where the twin's script runs: its own widget, or all of its family where a page has moved scripts elsewhere. */
 function hydrateAll(script, family) {
   const home = script?.closest(".course-widget");
-  for (const widget of home ? [home] : document.querySelectorAll(`.course-widget[data-family="${family}"]`)) hydrate(widget);
+  const all = () => document.querySelectorAll(`.course-widget[data-family="${family}"]`);
+  for (const widget of home ? [home] : all()) hydrate(widget);
 }
 
-/** The static twin: put a working widget in the place of the still picture. Any failure leaves the picture as it is. */
+/** The static twin: put a working widget in the still picture's place. Should that fail, the picture comes back. */
 async function hydrate(home) {
   if (home.courseWidget) return; // the same output, run twice
   home.courseWidget = true;
-  const { values, pixels } = JSON.parse(home.querySelector(".course-widget-data").textContent.replace(/^\s*<!--|-->\s*$/g, ""));
+  const text = home.querySelector(".course-widget-data").textContent; // JSON, inside of a comment
+  const { values, pixels } = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
   values.pixels = Uint8Array.from(atob(pixels), letter => letter.charCodeAt(0));
   home.querySelector(":scope > .course-widget-live")?.remove(); // a page saved by the browser holds an empty one
+  const still = home.querySelector("figure");
   const host = make("div", { class: "course-widget-live" });
   home.append(host);
-  await new Frame(new StaticModel(values), host).open(build);
-  home.querySelector("figure").hidden = true;
+  still.hidden = true;
+  try {
+    await new Frame(new StaticModel(values), host).open(build);
+  } catch (error) {
+    host.remove();
+    still.hidden = false;
+    throw error;
+  }
 }

@@ -1,16 +1,20 @@
 // LatentMap: a plane of two latent numbers; each place on its grid has been decoded beforehand.
 
-const GUTTER = { left: 46, right: 1, top: 1, bottom: 30 }; // CSS pixels around the map, for its axes
+const GUTTER = { left: 46, right: 9, top: 9, bottom: 30 }; // CSS pixels around the map: axes, half a crosshair
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 async function build(frame) {
-  const { axes, axisTexts, axisTicks, codes, labels, distances, inHole, sentences, classes, backgrounds, aspect } = frame.content;
+  const { axes, axisTexts, axisTicks, aspect } = frame.content;
+  const { codes, labels, classes, distances, inHole, sentences, backgrounds } = frame.content;
   const atlas = await Atlas.load(frame);
   const grid = axes[0].length;
   const radius = clamp(40 / Math.sqrt(labels.length), 1.2, 3.5);
   let behind = backgrounds[0];
 
-  const plot = new Plot(frame, "map", { heightOf: width => innerWidth(width) * aspect + GUTTER.top + GUTTER.bottom, mode: "free" });
+  const plot = new Plot(frame, "map", {
+    heightOf: width => innerWidth(width) * aspect + GUTTER.top + GUTTER.bottom,
+    mode: "free",
+  });
   plot.canvas.tabIndex = 0;
   const [classLegend, paintLegend] = legend(classes);
   const decoded = new PixelCanvas(atlas.width, atlas.height, "decoded");
@@ -47,7 +51,8 @@ async function build(frame) {
 
   plot.onDrag(frame, (x, y) => {
     const [width, height] = size();
-    moveTo(Math.round(((x - GUTTER.left) / width) * (grid - 1)), Math.round((1 - (y - GUTTER.top) / height) * (grid - 1)));
+    const [u, v] = [(x - GUTTER.left) / width, 1 - (y - GUTTER.top) / height];
+    moveTo(Math.round(u * (grid - 1)), Math.round(v * (grid - 1)));
   });
   frame.listen(plot.canvas, "keydown", event => {
     const step = STEPS[event.key];
@@ -58,7 +63,8 @@ async function build(frame) {
 
   /** Calls paint(tile, x, y, width, height) for each tile, in whole pixels so that no seams show. */
   const eachTile = paint => {
-    const edges = Array.from({ length: grid + 1 }, (_, k) => place((k - 0.5) / (grid - 1), (k - 0.5) / (grid - 1)).map(Math.round));
+    const shares = Array.from({ length: grid + 1 }, (_, k) => (k - 0.5) / (grid - 1));
+    const edges = shares.map(share => place(share, share).map(Math.round));
     for (let i = 0; i < grid; i++) {
       for (let j = 0; j < grid; j++) {
         const [left, right, bottom, top] = [edges[j][0], edges[j + 1][0], edges[i][1], edges[i + 1][1]];
@@ -104,11 +110,11 @@ async function build(frame) {
     context.textBaseline = "middle";
     axisTicks[0].forEach(([u, text]) => {
       context.textAlign = "center";
-      context.fillText(text, place(u, 0)[0], plot.height - GUTTER.bottom + 11);
+      context.fillText(text, Math.min(place(u, 0)[0], plot.width - 8), plot.height - GUTTER.bottom + 11);
     });
     axisTicks[1].forEach(([v, text]) => {
       context.textAlign = "right";
-      context.fillText(text, GUTTER.left - 5, place(0, v)[1]);
+      context.fillText(text, GUTTER.left - 5, Math.max(place(0, v)[1], 6));
     });
     context.font = `600 12px ${theme.font}`;
     context.textAlign = "center";
@@ -120,7 +126,8 @@ async function build(frame) {
     context.strokeStyle = theme.faint(0.45);
     context.lineWidth = 1;
     context.beginPath();
-    for (const [x0, y0, x1, y1] of [[left, y, x - 9, y], [x + 9, y, right, y], [x, top, x, y - 9], [x, y + 9, x, bottom]]) {
+    const lines = [[left, y, x - 9, y], [x + 9, y, right, y], [x, top, x, y - 9], [x, y + 9, x, bottom]];
+    for (const [x0, y0, x1, y1] of lines) {
       context.moveTo(x0, y0);
       context.lineTo(x1, y1);
     }
@@ -143,6 +150,7 @@ async function build(frame) {
     moveSliders[0](j);
     moveSliders[1](i);
     showBehind(behind);
-    return fill(sentences[inHole[at] ? "hole" : "near"], { z1: axisTexts[0][j], z2: axisTexts[1][i], distance: distances[at] });
+    const sentence = sentences[inHole[at] ? "hole" : "near"];
+    return fill(sentence, { z1: axisTexts[0][j], z2: axisTexts[1][i], distance: distances[at] });
   };
 }

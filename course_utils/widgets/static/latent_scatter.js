@@ -24,7 +24,8 @@ async function build(frame) {
     make("div", { class: "panel" },
       make("div", { class: "thumbs" }, ...figures),
       make("dl", {}, ...facts.flat()),
-      make("p", { class: "note" }, "Point at a dot to see it, click to keep it.", make("br"), "Arrow keys walk from dot to dot.")),
+      make("p", { class: "note" }, "Point at a dot to see it, click to keep it.", make("br"),
+        "Arrow keys walk from dot to dot.")),
   ));
 
   const numbers = labels.map((_, i) => String(i));

@@ -4,7 +4,8 @@ const HEIGHT = 210;
 const GUTTER = { left: 58, right: 10, top: 8, bottom: 38 }; // CSS pixels around the histogram, for its axes
 
 async function build(frame) {
-  const { groups, edges, heights, places, texts, words, scoreLabel, xTicks, yTicks, counts, rates, sentence } = frame.content;
+  const { groups, edges, heights, places, scoreLabel, xTicks, yTicks } = frame.content;
+  const { texts, words, counts, rates, sentence } = frame.content;
   const plot = new Plot(frame, "histogram", { heightOf: () => HEIGHT, mode: "dragging" });
   const [groupLegend, paintLegend] = legend(groups, "square");
   const [table, numbers, shares] = makeTable(groups);
@@ -19,7 +20,9 @@ async function build(frame) {
   plot.onDrag(frame, x => {
     const share = (x - GUTTER.left) / width();
     let index = 0;
-    places.forEach((place, at) => { if (Math.abs(place - share) < Math.abs(places[index] - share)) index = at; });
+    places.forEach((place, at) => {
+      if (Math.abs(place - share) < Math.abs(places[index] - share)) index = at;
+    });
     frame.set({ index });
   });
 
@@ -88,11 +91,11 @@ async function build(frame) {
     shares.forEach((node, row) => { node.textContent = rates[row][index]; });
     paintLegend(theme);
     moveSlider(index);
-    return fill(sentence, { threshold: texts[index], falseAlarms: rates[0][index], detection: rates[1][index] });
+    return fill(sentence, { threshold: texts[index], false_alarms: rates[0][index], detection: rates[1][index] });
   };
 }
 
-/** The 2 x 2 table, in the order of the picture: what lies left of the threshold passes. Returns it with its live parts. */
+/** The 2 x 2 table, in the picture's order: left of the threshold passes. Returns it with its live parts. */
 function makeTable(groups) {
   const head = ["", "below: passed", "above: flagged", "share flagged"].map(text => make("th", { scope: "col" }, text));
   const numbers = groups.flatMap(() => [make("b"), make("b")]);

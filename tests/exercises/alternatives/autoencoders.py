@@ -1,7 +1,7 @@
 """Chapter 1: answers that are right in another way, and answers that make no effort.
 
-    RIGHT   {exercise: {description: answer}}    each earns every point
-    LAZY    {exercise: {description: answer}}    each earns nothing
+RIGHT   {exercise: {description: answer}}    each earns every point
+LAZY    {exercise: {description: answer}}    each earns nothing
 """
 
 import math
@@ -20,7 +20,9 @@ def size_by_counting(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def size_by_running(size: int, kernel: int, stride: int, padding: int) -> int:
-    return F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, kernel), stride=stride, padding=padding).shape[-1]
+    return F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, kernel), stride=stride, padding=padding).shape[
+        -1
+    ]
 
 
 def size_by_rounding_down(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -32,12 +34,16 @@ def transposed_size_by_running(size: int, kernel: int, stride: int, padding: int
     return layer(torch.zeros(1, 1, size)).size(2)
 
 
-def transposed_size_with_dilation(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+def transposed_size_with_dilation(
+    size: int, kernel: int, stride: int, padding: int, output_padding: int
+) -> int:
     dilation = 1
     return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
 
 
-def transposed_size_by_stamping(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+def transposed_size_by_stamping(
+    size: int, kernel: int, stride: int, padding: int, output_padding: int
+) -> int:
     touched = {i * stride + j for i in range(size) for j in range(kernel)}
     return max(touched) + 1 + output_padding - padding * 2
 
@@ -48,9 +54,13 @@ class SeparateLayers(nn.Module):
     def __init__(self, latent_dim: int):
         super().__init__()
         self.wide = nn.Linear(latent_dim, 2048)
-        self.up = nn.ModuleList([nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in [(128, 64), (64, 32), (32, 1)]])
+        self.up = nn.ModuleList(
+            [nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in [(128, 64), (64, 32), (32, 1)]]
+        )
         self.narrow = nn.Linear(2048, latent_dim)
-        self.down = nn.ModuleDict({str(b): nn.Conv2d(a, b, 3, 2, 1) for a, b in [(64, 128), (32, 64), (1, 32)]})
+        self.down = nn.ModuleDict(
+            {str(b): nn.Conv2d(a, b, 3, 2, 1) for a, b in [(64, 128), (32, 64), (1, 32)]}
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         for name in ("32", "64", "128"):
@@ -76,7 +86,12 @@ class ReluAfterLinear(nn.Module):
         self.decoder = nn.Sequential(
             *(nn.Linear(latent_dim, 2048), nn.ReLU(), nn.Unflatten(1, (128, 4, 4))),
             *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(True)),
-            *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(True), nn.ConvTranspose2d(32, 1, 4, 2, 1), nn.Sigmoid()),
+            *(
+                nn.ConvTranspose2d(64, 32, 4, 2, 1),
+                nn.ReLU(True),
+                nn.ConvTranspose2d(32, 1, 4, 2, 1),
+                nn.Sigmoid(),
+            ),
         )
 
     @staticmethod
