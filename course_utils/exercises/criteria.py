@@ -100,7 +100,7 @@ def leaves_alone(points: float) -> Criterion:
                     f"Your code changed {_listed(trial.observed.changed)}.",
                     "It should be as it was before the call.",
                     "Whoever calls your function goes on using it. Look for assignments in place "
-                    "(`x -= ...`, `x[...] = ...`), methods that end in `_`, and seeds that are set.",
+                    "(`x -= ...`, `x[...] = ...`), methods that end in `_`, seeds, and eval().",
                 )
         return None
 
@@ -157,22 +157,20 @@ def interrupted(trial: Trial, name: str) -> Finding:
             trial.case.name,
             "Your code was still running when the time for this check was up, and was stopped.",
             cause="A right answer takes well under a second. Look for a loop that never ends.",
-            empty=True,
+            about="all",
         )
     if seen.status == "stub":
         words = f"{_sentence(name)} is not written yet: it raises NotImplementedError."
-        return Finding(trial.case.name, words, empty=True)
+        return Finding(trial.case.name, words, about="all")
     if fault is None:
         return Finding(trial.case.name, f"{_sentence(name)} is missing.")
     place = f" It happened in {fault.where}." if fault.where else ""
     message = f": {fault.message.rstrip('.')}" if fault.message else ""
-    signs = (words for sign, words in FAULTS.items() if sign == fault.kind or sign in fault.message)
-    return Finding(
-        trial.case.name,
-        f"Your code raised {fault.kind}{message}.{place}",
-        cause=next(signs, ""),
-        contract=fault.kind == "TypeError" and not fault.where,
-    )
+    words = f"Your code raised {fault.kind}{message}.{place}"
+    if fault.kind == "TypeError" and not fault.where:
+        return Finding(trial.case.name, words, about="call")
+    cause = next((words for sign, words in FAULTS.items() if sign == fault.kind or sign in fault.message), "")
+    return Finding(trial.case.name, words, cause=cause, about="all" if cause else "value")
 
 
 FAULTS = {  # by type, or by words of the message
@@ -183,8 +181,8 @@ FAULTS = {  # by type, or by words of the message
     "MemoryError": "It would be far larger than the inputs. Print the shapes on the way.",
     "can't allocate memory": "It would be far larger than the inputs. Print the shapes on the way.",
     "SystemExit": "An answer returns its result; it does not end Python.",
-    "does not require grad": "The weights do not reach the loss: look for no_grad(), detach(), .item(), numpy.",
-    "is invalid for input of size": "A size may be written as a number that belongs into the tensor's shape.",
+    "does not require grad": "The weights do not reach the loss: no_grad(), detach(), .item() or numpy?",
+    "is invalid for input of size": "Is a size written as a number that should come from the tensor's shape?",
     "shapes cannot be multiplied": "Print both shapes just before this line.",
     "Module.__init__() call": "The first line of __init__ is super().__init__().",
 }
@@ -202,8 +200,7 @@ def _type(name: str, want: Value, got: Value) -> Finding | None:
         f"{_sentence(name)} is {in_words(got)}.",
         f"Expected {_a_kind(want)}.",
         advice if got is not None else "Is a `return` missing?",
-        contract=True,
-        empty=got is None,
+        about="all" if got is None else "kind",
     )
 
 
@@ -218,13 +215,12 @@ CONVERSIONS = {
 def _shape(name: str, want: Value, got: Value) -> Finding | None:
     if isinstance(want, list | tuple) and isinstance(got, list | tuple):
         if len(got) != len(want):
-            return Finding(
-                "", f"{_sentence(name)} has {len(got)} parts.", f"Expected {len(want)}.", contract=True
-            )
+            words = f"{_sentence(name)} has {len(got)} parts.", f"Expected {len(want)}."
+            return Finding("", *words, about="kind")
         return _first_of_parts(_shape, name, want, got)
     if isinstance(want, Tensor) and isinstance(got, Tensor) and got.shape != want.shape:
         words = f"{_sentence(name)} has shape {_sizes(got)}.", f"Expected {_sizes(want)}."
-        return Finding("", *words, contract=True)
+        return Finding("", *words, about="kind")
     return None
 
 

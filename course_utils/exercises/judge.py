@@ -154,13 +154,19 @@ def _message(
     lines = [mistake.hint] if mistake else []
     lines.append(f"Case: {finding.case}. {finding.seen} {finding.expected}".rstrip())
     if not mistake:
-        lines.append(finding.cause)
-        lines.append(f"Asked for: {exercise.signature} -> {exercise.returns}." if finding.contract else "")
-        lines.append("" if finding.contract or finding.empty else criterion.advice)
+        lines += [finding.cause, _what_else(exercise, criterion, finding)]
     if len(findings) > 1:
         lines.append("Not right yet either: " + ", ".join(other.name for other, _ in findings[1:]) + ".")
     lines.append(_what_was_printed(observations))
     return "\n".join(line for line in lines if line)
+
+
+def _what_else(exercise: Exercise, criterion: Criterion, finding: Finding) -> str:
+    if finding.about == "all":
+        return ""
+    if finding.about == "call" or (finding.about == "kind" and not criterion.advice):
+        return f"Asked for: {exercise.signature} -> {exercise.returns}."
+    return criterion.advice
 
 
 def _what_was_printed(observations: Sequence[Observation]) -> str:

@@ -9,7 +9,7 @@ equal shapes the kind of layer decides, then the order of registration. A bias g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from course_utils.exercises.spec import ORDINARY, Answer, Criterion, Finding, Tr
 Layer = list[Any]
 
 MAX_SHOWN = 3
+MISSING, EXTRA = "Missing", "Too many"
 WEIGHT_SHAPES = (
     "A weight is (out, in) in Linear, (out, in, kernel, kernel) in Conv2d, (in, out, kernel, kernel) in "
     "ConvTranspose2d."
@@ -52,15 +53,28 @@ def build(answer: Answer, *arguments: Any) -> nn.Module:
 
     Raises:
         NotImplementedError: nothing came.
-        TypeError: what came is no nn.Module.
+        TypeError: what came is no nn.Module, or the answer is one that is built already.
     """
+    if isinstance(answer, nn.Module):
+        raise TypeError("this is a module that is built already; hand over its class, without brackets")
     with torch.random.fork_rng(devices=[]):
         model = answer(*arguments)
     if model is None or model is Ellipsis:
         raise NotImplementedError
     if not isinstance(model, nn.Module):
-        raise TypeError(f"calling the class gave a {type(model).__name__}, not an nn.Module")
+        raise TypeError("what the call gave is no nn.Module: the class has to be derived from it")
     return model
+
+
+def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
+    """A module without any layer is a stub, unless running it raises something that says more.
+
+    Raises:
+        NotImplementedError: it is one.
+    """
+    if not vars(model).get("_modules") and not vars(model).get("_parameters"):
+        run()
+        raise NotImplementedError
 
 
 def slots(model: nn.Module) -> list[Slot]:
@@ -107,24 +121,22 @@ def gradients(output: Tensor, upstream: Tensor, placed: dict[str, Slot]) -> Iter
         yield f"gradient at {role}", torch.zeros_like(slot.weight) if gradient is None else gradient
 
 
-def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
-    """A module without any layer is a stub, unless running it raises something that says more.
+def has_layers(hint: str = "") -> Criterion:
+    """In ordinary cases the module has the layers that the exercise names, and no others: a gate.
 
-    Raises:
-        NotImplementedError: it is one.
+    Args:
+        hint: on the sizes of layers, where some are missing.
     """
-    if not vars(model).get("_modules") and not vars(model).get("_parameters"):
-        run()
-        raise NotImplementedError
-
-
-def has_layers(advice: str = "") -> Criterion:
-    """In ordinary cases the module has the layers that the exercise names, and no others: a gate."""
+    causes = {
+        MISSING: f"{WEIGHT_SHAPES} {hint}".rstrip(),
+        EXTRA: "The exercise names every layer with weights.",
+    }
 
     def find(trials: Sequence[Trial]) -> Finding | None:
-        return first(_wrong_layers(trial) for trial in trials if trial.case.kind == ORDINARY)
+        wrong = first(_wrong_layers(trial) for trial in trials if trial.case.kind == ORDINARY)
+        return replace(wrong, cause=causes.get(wrong.seen.split(":")[0], wrong.cause)) if wrong else None
 
-    return Criterion("layers", 0.0, find, gate=True, advice=f"{WEIGHT_SHAPES} {advice}")
+    return Criterion("layers", 0.0, find, gate=True)
 
 
 def part(name: str, points: float, *, kind: str = ORDINARY, outputs: str = "", advice: str = "") -> Criterion:
@@ -143,7 +155,8 @@ def _wrong_layers(trial: Trial) -> Finding | None:
         case [[], []]:
             return None
         case [list(missing), list(extra)]:
-            return Finding(trial.case.name, _some("Missing", missing), _some("Too many", extra))
+            seen = [_some(MISSING, missing), _some(EXTRA, extra)]
+            return Finding(trial.case.name, " ".join(filter(None, seen)))
     return interrupted(trial, "module")
 
 

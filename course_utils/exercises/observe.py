@@ -128,7 +128,7 @@ def describe(error: BaseException) -> Fault:
         message = str(error)
     except Exception:  # an exception class may be the student's own, and broken
         message = "(its message cannot be shown)"
-    message = re.sub(r"0x[0-9a-fA-F]+", "0x…", message)
+    message = re.sub(r"0x[0-9a-fA-F]+", "0x…", " ".join(message.split()))
     return Fault(_type_name(type(error)), shortened(message, MAX_WORDS), _where(error))
 
 
@@ -196,7 +196,7 @@ def _foreign(kind: type) -> Foreign:
     if any(base is Tensor for base in _type_bases(kind)):
         return Foreign(f"a {name}, a class derived from torch.Tensor", "Return a plain tensor.")
     if kind is np.ndarray:
-        return Foreign("a numpy array", "Stay in torch, or convert at the end with torch.from_numpy.")
+        return Foreign("a numpy array", "Convert it: torch.from_numpy(...) to a tensor, .item() to a number.")
     if isinstance(module, str) and module.partition(".")[0] == "numpy":
         return Foreign(f"a numpy.{name}", "Convert it: int(...) or float(...).")
     advice = {
@@ -227,8 +227,9 @@ def _changed_inputs(exercise: Exercise, case: Case, fresh: Case) -> list[str]:
 def _is_unchanged(given: Any, now: Any) -> bool:
     if isinstance(given, ToyModel):
         parameters = dict(now.named_parameters())
+        weights = {name: p.detach() for name, p in parameters.items() if p.requires_grad}
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-        return _same_tensors(given.weights, parameters) and _same_tensors(given.gradients, gradients)
+        return _same_tensors(given.weights, weights) and _same_tensors(given.gradients, gradients)
     if isinstance(given, Tensor):
         return _bits(given) == _bits(now)
     if isinstance(given, list | tuple):

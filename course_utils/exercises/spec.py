@@ -160,19 +160,17 @@ class Finding:
     """A criterion that does not hold.
 
     Args:
-        case: its name.
-        seen, expected: a sentence each.
-        cause: the likely one, in a sentence or two.
-        contract: the call itself, or the kind of its result, is not as the exercise says.
-        empty: nothing is there yet, so that advice on how to go on would come too early.
+        case: its name. seen, expected: a sentence each. cause: the likely one, in a sentence or two. about:
+        decides what else to say. The "call" failed: the exercise's signature. The "kind" of a result is
+        wrong:
+            the criterion's advice, else the signature. A "value" is wrong: the advice. "all": nothing else.
     """
 
     case: str
     seen: str
     expected: str = ""
     cause: str = ""
-    contract: bool = False
-    empty: bool = False
+    about: Literal["call", "kind", "value", "all"] = "value"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ CHROMIUM = [
     "--no-proxy-server",
 ]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)  # a shared machine may be slow; nothing here waits for longer than it must
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,17 @@ class Notebook:
             code,
         )
 
-    def kernel_prints(self, code: str, text: str, seconds: float = 10) -> None:
+    def start(self, code: str) -> None:
+        """Send code to the kernel and do not wait for it."""
+        self.page.evaluate(
+            """code => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                kernel.requestExecute({code});
+            }""",
+            code,
+        )
+
+    def kernel_prints(self, code: str, text: str, seconds: float = 30) -> None:
         """Wait until the code prints this text: the browser tells the kernel a little later."""
         deadline = time.monotonic() + seconds
         while (printed := self.kernel(code).strip()) != text:

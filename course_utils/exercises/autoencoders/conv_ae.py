@@ -178,7 +178,7 @@ CONV_AE = Exercise(
     reference="course_utils.autoencoders:ConvAE",
     cases=cases,
     criteria=(
-        has_layers("And 2048 is 128 * 4 * 4: what three convolutions leave of 32 x 32 pixels."),
+        has_layers("2048 is 128 * 4 * 4: what three convolutions leave of 32 x 32 pixels."),
         part(
             "encode",
             2,

@@ -159,7 +159,8 @@ TRAIN_STEP = Exercise(
             2,
             outputs="change",
             gate=True,
-            advice="Look at which loss is differentiated, and in which order loss and optimizer are called.",
+            advice="Look at which loss is differentiated, and at the calls on loss and optimizer: in which "
+            "order they come, and how often.",
         ),
         agree(
             "loss", 1, outputs="loss", advice="It is the mean over all pixels and images, before the update."
