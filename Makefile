@@ -15,7 +15,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test quick build lint lock doctor clean packages
+.PHONY: help env lab test quick build picture lint lock doctor clean packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +32,7 @@ $(READY): requirements.txt pyproject.toml .ci/bootstrap
 lab: env ## open the course in JupyterLab (PORT=9999 and ARGS="--no-browser" are handed on)
 	@$(BIN)/course doctor --quiet --only kernel widgets nbgrader home
 	@$(BIN)/jupyter trust notebooks/*.ipynb solutions/*.ipynb >/dev/null
-	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" $(BIN)/jupyter lab --port $(PORT) $(ARGS)
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter:$(CURDIR)/assessments" $(BIN)/jupyter lab --port $(PORT) $(ARGS)
 
 test: env packages ## run every test; the last line counts them
 	@$(PYTEST) --cov=course_utils
@@ -46,6 +46,10 @@ quick: env ## lint and the fast tests, within three minutes
 
 build: env ## make notebooks, solutions and nbgrader's sources from solutions/*.py
 	@$(BIN)/course build $(ARGS)
+
+picture: env ## make the README's picture anew, from the widget in JupyterLab
+	@$(PYTEST) tests/browser/test_chapters.py
+	@cp build/bottleneck.gif notebooks/bottleneck.gif
 
 lint: env ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -52,7 +52,8 @@ def conv_transpose_out_size(size: int, kernel: int, stride: int, padding: int, o
     require_int("conv_transpose_out_size", 0, padding=padding, output_padding=output_padding)
     if output_padding >= stride:
         raise ValueError(
-            f"conv_transpose_out_size: output_padding must be smaller than the stride, got {output_padding} >= {stride}. "
+            f"conv_transpose_out_size: output_padding must be smaller than the stride, "
+            f"got {output_padding} >= {stride}. "
             "It only chooses among the sizes that the stride makes ambiguous."
         )
     out = (size - 1) * stride - 2 * padding + kernel + output_padding
@@ -137,10 +138,10 @@ class LinearAE(nn.Module):
 
 
 def he_init(model: nn.Module) -> nn.Module:
-    """First weights of variance 2 / fan_in, biases 0, in place: ReLU layers then pass signals on at full strength.
+    """First weights of variance 2 / fan_in, biases 0, in place: signals keep their strength through ReLUs.
 
     PyTorch's defaults shrink a signal from layer to layer; at first all codes then decode to one grey image
-    (He et al. 2015, arXiv:1502.01852, eq. 10). Draws from torch's global stream: see course_utils.training.seeded.
+    (He et al. 2015, arXiv:1502.01852, eq. 10). Draws from torch's global stream: see training.seeded.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -165,7 +166,7 @@ def train_step(model: nn.Module, x: Tensor, optimizer: torch.optim.Optimizer) ->
 
 
 def train_step_bce(model: nn.Module, x: Tensor, optimizer: torch.optim.Optimizer) -> float:
-    """`train_step` with binary cross-entropy, nats per pixel: it punishes confident mistakes on black and white harder.
+    """`train_step` with binary cross-entropy, nats per pixel: it punishes confident mistakes without limit.
 
     Args:
         x: (B, ...) float in [0, 1]; the model's outputs in (0, 1).
@@ -250,7 +251,7 @@ def pca_reconstruct(x: Tensor, k: int) -> Tensor:
 def principal_axes(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Mean (D,) and the k directions of largest variance (k, D), orthonormal rows, largest first.
 
-    Few dimensions: eigenvectors of the (D, D) scatter matrix. Few examples: singular vectors, which cost N^2 D.
+    Few dimensions: eigenvectors of the (D, D) scatter matrix. Few examples: singular vectors.
     """
     mean = x.mean(dim=0)
     centred = x - mean
@@ -261,7 +262,7 @@ def principal_axes(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def latent_grid(extent: tuple[float, float, float, float], side: int) -> Tensor:
-    """A square grid of 2-D codes over (z1 low, z1 high, z2 low, z2 high), row i at the i-th z2, column j at the j-th z1.
+    """A square grid of 2-D codes over (z1 low, z1 high, z2 low, z2 high): z2 grows by rows, z1 by columns.
 
     Returns:
         (side * side, 2) float32, row by row.

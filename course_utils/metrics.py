@@ -11,7 +11,7 @@ from course_utils.validation import require_dims, require_float_tensor
 
 
 def roc_auc(normal: Tensor, anomalous: Tensor) -> float:
-    """Area under the ROC curve: the probability that an anomaly scores above a normal example, ties counting half.
+    """Area under the ROC curve: how often an anomaly scores above a normal example, ties counting half.
 
     Returns:
         0..1; 0.5 is guessing, 1 is a perfect order.

@@ -1,6 +1,6 @@
 """Figures of the course: a Figure back, in one style, with a caption that says what to see, and an alt text.
 
-Colours have fixed roles (Okabe-Ito), and so have the ten classes (Tol, muted); colour-blind readers can tell them.
+Colours have fixed roles (Okabe-Ito), and so have the ten classes (Tol, muted): safe for colour-blind readers.
 """
 
 import base64
@@ -55,7 +55,8 @@ class CourseFigure(Figure):
                 f'<figure style="margin:0.5em 0;max-width:{width}px">'
                 f'<img class="course-widget-still" alt="{html.escape(self.alt)}" src="{source}" '
                 'style="width:100%;border-radius:4px">'
-                f'<figcaption style="font-size:90%;margin-top:0.3em">{html.escape(self.caption)}</figcaption></figure>'
+                '<figcaption style="font-size:90%;margin-top:0.3em">'
+                f"{html.escape(self.caption)}</figcaption></figure>"
             ),
             "text/plain": f"Figure: {self.caption}",
         }
@@ -116,7 +117,7 @@ def image_rows(
     picture = tile(list(framed.values()), value_range)
     count, _, side_y, side_x = next(iter(framed.values())).shape
     fig, axes = figure(
-        1.4 + count * height * side_x / side_y,
+        0.4 + 0.09 * max(map(len, rows)) + count * height * side_x / side_y,
         (len(rows) + 0.25 * bool(columns)) * height,
         alt=alt,
         caption=caption,
@@ -161,8 +162,9 @@ def lines(
     for (name, (x, y)), colour in zip(series.items(), colours, strict=False):
         axes[0, 0].plot(x, y, color=colour, label=name, marker="o" if markers else None)
     axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, **axis)
+    axes[0, 0].minorticks_off()
     if len(series) > 1:
-        axes[0, 0].legend()
+        axes[0, 0].legend(frameon=False)
     return fig
 
 

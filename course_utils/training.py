@@ -2,7 +2,7 @@
 
     step          int                 updates already applied
     loss          float               batch mean before that update, in the objective's unit
-    checkpoint    "chapter/name"      <name>.safetensors (weights) and <name>.json (card) in checkpoints/<chapter>/
+    checkpoint    "chapter/name"      weights (.safetensors) and card (.json) in checkpoints/<chapter>/
 
 A loop yields after each update; whoever reads it decides how long, what to plot, when to stop.
 """
@@ -49,7 +49,7 @@ def train(update: Callable[[Tensor], float], batches: Iterable[Tensor], steps: i
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Layers draw their first weights from torch's global stream: here it starts at `seed`, and is put back after."""
+    """Layers draw first weights from torch's global stream: here it starts at `seed`, and is put back."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -60,7 +60,7 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, batch_size: int 
     """function(x) without gradients, in pieces that fit in memory: an encoder over a whole data set.
 
     Args:
-        function: maps (B, ...) to a tensor of B rows, row by row (a batch-normalising model must be in eval mode).
+        function: maps (B, ...) to a tensor of B rows, row by row (BatchNorm in eval mode).
         x: (N, ...), on the device that the function wants.
 
     Returns:
@@ -141,7 +141,7 @@ def load_card(name: str, folder: Path = FOLDER) -> Card:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, then move it there: a reader sees the old file or the new one."""
+    """Write to a temporary name, then move it to `path`: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
         try:

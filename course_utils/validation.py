@@ -1,4 +1,4 @@
-"""Argument checks that the public functions share. Each error names the function, the rule, what came, the likely cause.
+"""Argument checks that public functions share. Errors name function, rule, what came, and the likely cause.
 
 function    str     name of the public function that was called, as the reader knows it
 **named     tensors by the name of their parameter
@@ -36,7 +36,7 @@ def require_same_shape(function: str, **named: Tensor) -> None:
 
 
 def require_dims(function: str, dims: int, meaning: str, **named: Tensor) -> None:
-    """Raise ValueError unless every argument has `dims` dimensions; `meaning` spells them, e.g. "(B, C, H, W)"."""
+    """Raise ValueError unless every argument has `dims` dimensions; `meaning` spells them: "(B, C, H, W)"."""
     for name, value in named.items():
         if value.dim() != dims:
             raise ValueError(
@@ -50,7 +50,7 @@ def require_dims(function: str, dims: int, meaning: str, **named: Tensor) -> Non
 
 
 def require_int(function: str, minimum: int, **named: object) -> None:
-    """Raise TypeError unless every argument is an int (bool is not), ValueError where one is below `minimum`."""
+    """Raise TypeError unless every argument is an int (no bool), ValueError where one is below `minimum`."""
     for name, value in named.items():
         if type(value) is not int:
             raise TypeError(f"{function}: {name} must be an int, got {describe(value)}.")

@@ -353,9 +353,11 @@ pca_mse = [quality[d]["pca_test_mse"] for d in latent_dims]
 network_mse = [quality[d]["test_mse"] for d in latent_dims]
 for d, theirs, ours in zip(latent_dims, pca_mse, network_mse, strict=True):
     print(f"{d:2d} numbers: PCA {theirs:.4f}, autoencoder {ours:.4f}, {theirs / ours:.1f} to 1")
+ticks = (0.002, 0.005, 0.01, 0.02, 0.05)
 plots.lines(
     {"PCA": (latent_dims, pca_mse), "autoencoder": (latent_dims, network_mse)},
-    markers=True, xscale="log", yscale="log", xticks=latent_dims, xticklabels=latent_dims,
+    markers=True, xscale="log", yscale="log",
+    xticks=latent_dims, xticklabels=latent_dims, yticks=ticks, yticklabels=ticks,
     xlabel="numbers in the code", ylabel="mean squared error",
     alt="Error against code size, both falling; the autoencoder lies below PCA everywhere.",
     caption="The autoencoder is ahead at every size: digits do not lie along straight lines.",
@@ -392,7 +394,7 @@ with torch.no_grad():
     pictures = torch.cat([thumbnail_axes, linear.decoder.weight.T]).view(2, 4, 1, 8, 8)
 pictures = 0.5 + 0.5 * pictures / pictures.abs().amax(dim=(2, 3, 4), keepdim=True)
 plots.image_rows(
-    {"PCA's axes": pictures[0], "decoder's columns": pictures[1]}, (0, 1),
+    {"PCA's axes": pictures[0], "decoder's columns": pictures[1]}, (0, 1), gap=1,
     alt="Four principal axes above the four columns of the linear decoder; the patterns differ.",
     caption="Different axes, one subspace: the smallest cosine between the two subspaces is "
     f"{overlap.min():.2f} (1 = identical).",

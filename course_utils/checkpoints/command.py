@@ -57,7 +57,8 @@ class Progress:
         rate = (record.step - 1) / max(now - self.start, 1e-9)
         left = (steps - record.step) / rate if rate else 0.0
         print(
-            f"{label}  {record.step:,}/{steps:,}  loss {record.loss:.4f}  {rate:.0f} steps/s  {left:.0f} s left",
+            f"{label}  {record.step:,}/{steps:,}  loss {record.loss:.4f}  "
+            f"{rate:.0f} steps/s  {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -59,7 +59,8 @@ def locate(source: Source, file: IdxFile) -> Path:
         return source.packed / f"{file.name}.xz"
     if not Path(shared).is_dir():
         raise FileNotFoundError(
-            f"load: {ENVIRONMENT} names {shared}, which is no folder. Correct it, or unset it to use the packed data."
+            f"load: {ENVIRONMENT} names {shared}, which is no folder. "
+            "Correct it, or unset it to use the packed data."
         )
     folder = Path(shared) / source.folder / "raw"
     if not folder.is_dir():
@@ -68,7 +69,8 @@ def locate(source: Source, file: IdxFile) -> Path:
         if candidate.is_file():
             return candidate
     raise FileNotFoundError(
-        f"load: {folder} holds neither {file.name} nor {file.name}.gz (MD5 of the uncompressed file {file.md5}). "
+        f"load: {folder} holds neither {file.name} nor {file.name}.gz "
+        f"(MD5 of the uncompressed file {file.md5}). "
         f"Complete the folder, or unset {ENVIRONMENT} to use the packed data."
     )
 
@@ -89,8 +91,8 @@ def read(source: Source, file: IdxFile) -> bytes:
         pass  # `found` says so
     if found != file.md5:
         raise CorruptDataError(
-            f"load: {path.name} in {path.parent} is damaged: its uncompressed content must have the MD5 {file.md5}, "
-            f"got {found}. Replace the file by a fresh copy."
+            f"load: {path.name} in {path.parent} is damaged: its uncompressed content must have the MD5 "
+            f"{file.md5}, got {found}. Replace the file by a fresh copy."
         )
     return content
 

@@ -89,14 +89,14 @@ def batches(x: Tensor, batch_size: int, *, generator: Generator) -> Iterator[Ten
 
 @functools.lru_cache(maxsize=4)
 def _decode(shared_folder: str | None, name: str, split: str) -> tuple[Tensor, Tensor]:
-    """uint8 images (N, 1, 28, 28) and labels (N,), decoded once a process for each place they may come from."""
+    """uint8 images (N, 1, 28, 28) and labels (N,), decoded once for each place they may come from."""
     source = SOURCES[name]
     images, labels = (_idx(files.read(source, source.files[split, kind])) for kind in ("images", "labels"))
     return images.unsqueeze(1), labels.long()
 
 
 def _idx(content: bytes) -> Tensor:
-    """An IDX file as a uint8 tensor: two zero bytes, type, number of dimensions, big-endian sizes, then the values."""
+    """An IDX file as a uint8 tensor: two zero bytes, type, dimensions, big-endian sizes, then the values."""
     dims = content[3]
     shape = np.frombuffer(content, dtype=">u4", count=dims, offset=4)
     values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims)

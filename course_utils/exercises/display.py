@@ -1,5 +1,6 @@
 """How a verdict looks: a quiet card in HTML, and the same words as plain text.
- Styles are inline and colours of text are JupyterLab's own, so that the card is readable in light and dark
+
+Styles are inline and colours of text are JupyterLab's own, so that the card is readable in light and dark
 themes, and where scripts and style sheets are removed.
 """
 
@@ -17,6 +18,7 @@ CARD = (
     "border-left: 4px solid {colour}; padding: 0.3em 0 0.3em 0.9em; margin: 0.3em 0; max-width: 50em; "
     "color: var(--jp-ui-font-color1, inherit); font-family: var(--jp-content-font-family, sans-serif);"
 )
+TABLE = "margin: 0.3em 0; color: inherit; font-size: inherit;"
 CELL = "padding: 0.1em 1.2em 0.1em 0; text-align: left;"
 
 
@@ -32,8 +34,9 @@ def as_html(verdict: Verdict) -> str:
         f'<p style="margin: 0.3em 0;">{escape(line)}</p>' for line in verdict.message.splitlines()
     )
     rows = "".join(_row(result) for result in verdict.criteria)
-    table = f'<table style="margin: 0.3em 0;"><tbody>{rows}</tbody></table>'
-    criteria = f'<details><summary style="cursor: pointer;">Criteria</summary>{table}</details>'
+    table = f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'
+    seed = f"Cases drawn with seed {verdict.seed}." if verdict.attempted and not verdict.passed else ""
+    criteria = f'<details><summary style="cursor: pointer;">Criteria</summary>{table}{seed}</details>'
     title = f"<strong>{escape(headline)}</strong>: {escape(''.join(rest))}"
     return card(f"<div>{title}</div>{paragraphs}{criteria}", COLOURS[verdict.status])
 

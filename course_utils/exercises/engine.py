@@ -93,7 +93,10 @@ def seed_number(seed: int | str | None) -> int:
     """The seed as a number: given, from the environment, or from the clock."""
     if seed is None:
         seed = os.environ.get(SEED_VARIABLE) or time.time_ns() % 2**32
-    return int(seed) if str(seed).lstrip("-").isdecimal() else stable_hash(str(seed))
+    try:
+        return int(seed)
+    except ValueError:
+        return stable_hash(str(seed))
 
 
 def _exercises(chapter: str) -> tuple[Exercise, ...]:

@@ -27,11 +27,10 @@ import torch
 
 Result = TypeVar("Result")
 
-TICK = (
-    0.05  # seconds between two attempts to stop an answer: Python can miss an alarm, and answers swallow them
-)
-SOON = 1e-4
-BYTE, LONGER_THAN_SOON = b"\0", 4_000_000
+# Seconds between two attempts to stop an answer: Python can miss an alarm, and an answer can swallow one.
+TICK = 0.05
+SOON = 1e-4  # seconds; BYTE * MANY takes longer
+BYTE, MANY = b"\0", 4_000_000
 
 
 class OutOfTime(Exception):
@@ -88,9 +87,8 @@ class SignalStopper(Stopper):
     """By signals, in the main thread.
 
     One exception is not enough for `while True: try: ... except: pass`. So each alarm also traces the frames
-    inside: the very next line raises again, outside of the `try` that swallowed the first one. Raising
-    switches tracing off, so another alarm is ordered just before, pending by the time the next `except` is
-    met.
+    inside: the very next line raises again, outside of the `try` that swallowed the first one. Raising ends
+    tracing, so another alarm is ordered just before, to be pending by the time the next `except` is met.
     """
 
     def __enter__(self) -> SignalStopper:
@@ -128,8 +126,8 @@ class SignalStopper(Stopper):
         if event in ("line", "call") and self.frames_inside(frame):
             signal.setitimer(signal.ITIMER_REAL, SOON, TICK)
             _ = (
-                BYTE * LONGER_THAN_SOON
-            )  # signals are looked for after a call, not after this: it stays pending
+                BYTE * MANY
+            )  # unlike a call, this looks for no signals when it is done: the alarm stays pending
             raise Unwind
         return self.on_line
 
@@ -196,8 +194,7 @@ def quiet(characters: int) -> Iterator[Printed]:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes on one thread: tensors of cases are tiny, and on a busy machine threads wait for each
-    other."""
+    """Torch on one thread: the tensors of cases are tiny, and on a busy machine threads wait for others."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

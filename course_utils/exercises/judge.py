@@ -6,8 +6,8 @@ ladder   the criteria in order; what comes after a failed gate is not reached an
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from course_utils.exercises.criteria import same
-from course_utils.exercises.observe import observe, observe_all
+from course_utils.exercises.compare import same
+from course_utils.exercises.observe import observe, observe_all, shortened, type_name
 from course_utils.exercises.spec import (
     Case,
     Criterion,
@@ -24,6 +24,7 @@ RIGHT = "Every criterion holds."
 STUB = "Not attempted yet. Write the body, run its cell, then run this one again."
 NOTHING_BACK = "Not attempted yet, or a `return` is missing: None came back."
 PRINTED_LINES = 3
+MAX_LINE = 800  # what a student's code raised or gave back can be long
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _trials(
 def not_callable(exercise: Exercise, answer: object, seed: int) -> Verdict:
     """The verdict on something that cannot be called."""
     name = exercise.id.partition(".")[2]
-    got = "None" if answer is None else f"a value of type {type(answer).__name__}"
+    got = "None" if answer is None else f"a value of type {type_name(type(answer))}"
     message = (
         f"This is {got}, not {name} itself.\n"
         f"Hand over the name without brackets or quotation marks: check({exercise.id!r}, {name})."
@@ -158,7 +159,7 @@ def _message(
     if len(findings) > 1:
         lines.append("Not right yet either: " + ", ".join(other.name for other, _ in findings[1:]) + ".")
     lines.append(_what_was_printed(observations))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(shortened(line, MAX_LINE) for line in lines if line)
 
 
 def _what_else(exercise: Exercise, criterion: Criterion, finding: Finding) -> str:
@@ -170,10 +171,11 @@ def _what_else(exercise: Exercise, criterion: Criterion, finding: Finding) -> st
 
 
 def _what_was_printed(observations: Sequence[Observation]) -> str:
-    count = sum(seen.printed_characters for seen in observations)
-    if not count:
+    printing = [seen for seen in observations if seen.printed_characters]
+    if not printing:
         return ""
-    lines = "".join(seen.printed for seen in observations).strip().splitlines()[:PRINTED_LINES]
-    return f"Your code also printed {count:,} characters, which begin:\n" + "\n".join(
-        line[:100] for line in lines
+    count = sum(seen.printed_characters for seen in printing)
+    lines = printing[0].printed.strip().splitlines()[:PRINTED_LINES]
+    return "\n".join(
+        [f"Your code also printed {count:,} characters, which begin:", *(line[:100] for line in lines)]
     )

@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
-from course_utils.exercises.criteria import agree, first, interrupted
+from course_utils.exercises.compare import first
+from course_utils.exercises.criteria import agree, interrupted
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Answer, Criterion, Finding, Trial
 
@@ -75,6 +77,13 @@ def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
     if not vars(model).get("_modules") and not vars(model).get("_parameters"):
         run()
         raise NotImplementedError
+
+
+def wake(model: nn.Module, x: Tensor) -> None:
+    """Run the module once if layers of it, like nn.LazyLinear, take their sizes from their first input."""
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model(x)
 
 
 def slots(model: nn.Module) -> list[Slot]:

@@ -49,7 +49,7 @@ LIBRARIES = (
 
 # Bound here, so that an answer that replaces a method of torch.Tensor does not decide what is seen of it.
 _detach, _clone, _to_numpy = Tensor.detach, Tensor.clone, Tensor.numpy
-_type_name, _type_bases = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
+type_name, _type_bases = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
 _type_module = type.__dict__["__module__"].__get__
 
 
@@ -66,8 +66,7 @@ UNLIMITED = Limits(seconds=None)
 
 
 def observe(exercise: Exercise, answer: Answer, case: Case, limits: Limits = UNLIMITED) -> Observation:
-    """What `answer` does on fresh copies of the case's inputs. Only the user's interrupt is raised from
-    here."""
+    """What `answer` does on fresh copies of the case's inputs; raises nothing but the user's interrupt."""
     fresh = materialise(case)
     values: dict[str, Value] = {}
     before = Shared.read()
@@ -129,7 +128,7 @@ def describe(error: BaseException) -> Fault:
     except Exception:  # an exception class may be the student's own, and broken
         message = "(its message cannot be shown)"
     message = re.sub(r"0x[0-9a-fA-F]+", "0x…", " ".join(message.split()))
-    return Fault(_type_name(type(error)), shortened(message, MAX_WORDS), _where(error))
+    return Fault(type_name(type(error)), shortened(message, MAX_WORDS), _where(error))
 
 
 def shortened(text: str, length: int) -> str:
@@ -192,7 +191,7 @@ def _admit_tensor(x: Tensor) -> Value:
 
 
 def _foreign(kind: type) -> Foreign:
-    name, module = _type_name(kind), _type_module(kind)
+    name, module = type_name(kind), _type_module(kind)
     if any(base is Tensor for base in _type_bases(kind)):
         return Foreign(f"a {name}, a class derived from torch.Tensor", "Return a plain tensor.")
     if kind is np.ndarray:
@@ -206,7 +205,7 @@ def _foreign(kind: type) -> Foreign:
         "builtin_function_or_method": "It is a method itself: were the brackets of a call left out?",
         "int": "It has more than 64 bits.",
     }.get(name, "")
-    return Foreign(f"a {shortened(name, 60)}", advice)
+    return Foreign(f"{'an' if name[:1] in 'aeiou' else 'a'} {shortened(name, 60)}", advice)
 
 
 def _changed_inputs(exercise: Exercise, case: Case, fresh: Case) -> list[str]:
@@ -215,18 +214,25 @@ def _changed_inputs(exercise: Exercise, case: Case, fresh: Case) -> list[str]:
     modes = [
         f"the training mode of {name}"
         for name, given, now in pairs
-        if isinstance(given, ToyModel) and not now.training
+        if isinstance(given, ToyModel) and vars(now).get("training") is not True
     ]
     return modes + [
         f"the input {name}"
         for name, given, now in pairs
-        if name not in exercise.may_change and not _is_unchanged(given, now)
+        if name not in exercise.may_change and _is_changed(given, now)
     ]
+
+
+def _is_changed(given: Any, now: Any) -> bool:
+    try:
+        return not _is_unchanged(given, now)
+    except (AttributeError, TypeError):  # an answer may take a model apart
+        return True
 
 
 def _is_unchanged(given: Any, now: Any) -> bool:
     if isinstance(given, ToyModel):
-        parameters = dict(now.named_parameters())
+        parameters = dict(nn.Module.named_parameters(now))
         weights = {name: p.detach() for name, p in parameters.items() if p.requires_grad}
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
         return _same_tensors(given.weights, weights) and _same_tensors(given.gradients, gradients)

@@ -7,8 +7,8 @@
     trial           a case with what was expected and what was observed
     criterion       one thing that must hold, and its points; a failed gate ends the ladder of criteria
     misconception   a known wrong answer with a name and a hint
- Cases and observations are all that travels between the process that holds an answer and the one that judges
-it.
+
+Cases and observations are all that travels between the process of an answer and the process of its judge.
 """
 
 from __future__ import annotations
@@ -119,8 +119,7 @@ class Observation:
     changed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """An observation may come from a process that nobody trusts, so its fields are what they say, or
-        nothing."""
+        """An observation may come from a process that nobody trusts: its fields are checked."""
         plain = (
             self.status in get_args(Status)
             and isinstance(self.values, dict)
@@ -143,7 +142,9 @@ def _require_words(record: object, *fields: object) -> None:
 def _is_value(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_value, value))
-    return isinstance(value, Tensor | int | float | bool | str | Foreign | None)
+    if isinstance(value, int):
+        return value.bit_length() <= 64
+    return isinstance(value, Tensor | float | str | Foreign | None)
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,11 @@ class Finding:
     """A criterion that does not hold.
 
     Args:
-        case: its name. seen, expected: a sentence each. cause: the likely one, in a sentence or two. about:
-        decides what else to say. The "call" failed: the exercise's signature. The "kind" of a result is
-        wrong:
-            the criterion's advice, else the signature. A "value" is wrong: the advice. "all": nothing else.
+        case: its name.
+        seen, expected: a sentence each.
+        cause: the likely one, in a sentence or two.
+        about: what is wrong, and so what else to say. The "call": the exercise's signature. The "kind" of a
+            result: the criterion's advice, else the signature. A "value": the advice. "all": nothing.
     """
 
     case: str
@@ -254,7 +256,7 @@ class Exercise:
     @property
     def points(self) -> float:
         """What a right answer earns."""
-        return sum(criterion.points for criterion in self.criteria)
+        return float(sum(criterion.points for criterion in self.criteria))
 
     def load_reference(self) -> Answer:
         """The right implementation."""

@@ -1,7 +1,6 @@
-"""Tests of the exercises themselves, for every one in the catalogue: right answers pass, wrong ones fail by
-name.
+"""Tests of the exercises: right answers pass, wrong ones fail under their names, lazy ones earn nothing.
 
-A new chapter is covered by adding tests/exercises/alternatives/<chapter>.py.
+Every exercise of the catalogue is tested; a new chapter adds tests/exercises/alternatives/<chapter>.py.
 """
 
 import importlib

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils.exercises.criteria import agree, edge, ladder, same
+from course_utils.exercises.compare import same
+from course_utils.exercises.criteria import agree, edge, ladder
 from course_utils.exercises.spec import Case, Criterion, Fault, Foreign, Observation, Trial
 
 MAIN = agree("values", 1)

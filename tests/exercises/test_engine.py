@@ -130,7 +130,11 @@ def test_what_notebooks_store_is_constant(answer: Any) -> None:
     assert len(shown) == 1
 
 
-@pytest.mark.parametrize("answer", [right, squeezed, doubled, stub, scripted, None], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [right, squeezed, doubled, stub, scripted, None],
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
+)
 def test_the_card_says_what_the_text_says(answer: Any) -> None:
     verdict = grade(ERROR, answer, seed=1)
     html, text = as_html(verdict), as_text(verdict)

@@ -152,7 +152,11 @@ def test_earns_nothing(answer: Any) -> None:
     assert verdict.message == grade(ERROR, answer, seed=1).message, "one seed, one text"
 
 
-@pytest.mark.parametrize("answer", [None, 3, "right", torch.zeros(3), ..., object()], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [None, 3, "right", torch.zeros(3), ..., object()],
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
+)
 def test_what_cannot_be_called_is_answered_with_how_to_call_check(answer: object) -> None:
     verdict = grade(ERROR, answer)
     assert (verdict.score, verdict.passed) == (0, False)
@@ -309,7 +313,11 @@ def test_replacing_a_function_that_could_compare_gains_nothing(
     assert score == 0
 
 
-@pytest.mark.parametrize("answer", [*NOTHING.values(), prints, None, lambda x_hat, x: None], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [*NOTHING.values(), prints, None, lambda x_hat, x: None],
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
+)
 def test_check_returns_a_float_and_leaves_stderr_empty(
     answer: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,7 +56,7 @@ def test_a_numpy_float_counts_as_the_float_that_it_is() -> None:
         (lambda: 0, "a function", "brackets"),
         ((one for one in [0]), "a generator", "`yield`"),
         ({"a": 1}, "a dict", ""),
-        (2**70, "a int", "64 bits"),
+        (2**70, "an int", "64 bits"),
         ([0] * 10_000, "a list", ""),
         (type("T", (Tensor,), {})(), "a T, a class derived from torch.Tensor", "plain tensor"),
     ],
@@ -122,6 +122,13 @@ def freeze(model: nn.Module, optimizer: torch.optim.Optimizer, sizes: list[Any])
     return 1
 
 
+def take_apart(model: nn.Module, optimizer: torch.optim.Optimizer, sizes: list[Any]) -> int:
+    training = model.training
+    vars(model).clear()
+    model.training = training
+    return 1
+
+
 def append(model: nn.Module, optimizer: torch.optim.Optimizer, sizes: list[Any]) -> int:
     sizes.append(0)
     return 1
@@ -138,6 +145,7 @@ def fill(model: nn.Module, optimizer: torch.optim.Optimizer, sizes: list[Any]) -
         (step, "the input model"),
         (clear, "the input model"),
         (freeze, "the input model"),
+        (take_apart, "the input model"),
         (evaluate, "the training mode of model"),
         (append, "the input sizes"),
         (fill, "the input sizes"),

@@ -22,7 +22,9 @@ tensors = st.builds(
     st.lists(st.integers(0, 4), max_size=3),
     st.sampled_from(DTYPES),
 )
-leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | tensors
+leaves = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=9) | tensors
+)
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner), max_leaves=8
 )
@@ -76,7 +78,11 @@ def test_verdicts_do_not_depend_on_the_way_through_bytes(exercise: Exercise) -> 
         )
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, lambda: 0, 1j, torch.ones(1).numpy()], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, lambda: 0, 1j, torch.ones(1).numpy()],
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
+)
 def test_only_plain_data_is_written(value: object) -> None:
     with pytest.raises(TypeError, match="plain data only"):
         to_bytes(Case("words", {"x": value}))

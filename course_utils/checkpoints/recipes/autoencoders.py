@@ -116,7 +116,7 @@ def _labelled(report: Report, label: str, steps: int, record: TrainStep) -> None
 
 
 def one_class_auc(model: nn.Module, digit: int) -> float:
-    """Area under the ROC curve of the reconstruction error: test images of `digit` against all other test images."""
+    """Area under the ROC curve of the reconstruction error: test images of `digit` against all others."""
     test = load("mnist", "test", size=32)
     scores = in_batches(lambda x: reconstruction_error(model(x), x), test.images)
     return roc_auc(scores[test.labels == digit], scores[test.labels != digit])

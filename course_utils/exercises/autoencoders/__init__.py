@@ -1,6 +1,7 @@
 """The exercises of chapter 1, a module each, in the notation of course_utils/autoencoders.py.
- In every module come first the functions that draw the cases, then wrong answers on purpose, the
-misconceptions (the name is the function's, the hint its docstring), then the exercise.
+
+In every module come first the functions that draw the cases; then the misconceptions, wrong on purpose, whose
+names are the functions' names and whose hints are their docstrings; then the exercise.
 """
 
 from course_utils.exercises.autoencoders.anomaly_threshold import ANOMALY_THRESHOLD

@@ -3,9 +3,9 @@
     scores   (N,) float, in no order
     rate     float in 0..1, the share of scores that may lie strictly above the threshold
     k        int, how many scores may; k = floor(rate * N) in exact arithmetic
- A count is compared with the rate as k / N <= rate. That is safe where rate * N is not: a quotient is
-rounded to the nearest float, and so is a rate written as a decimal, so both are the same float where the
-numbers are equal.
+
+A count is compared with the rate as k / N <= rate. That is safe where rate * N is not: a quotient is rounded
+to the nearest float, and so is a rate written as a decimal: where the numbers are equal, so are the floats.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from course_utils.exercises.criteria import TYPE, agree, edge, leaves_alone
+from course_utils.exercises.compare import TYPE
+from course_utils.exercises.criteria import agree, edge, leaves_alone
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Case, Criterion, Exercise, Finding, Trial, misconceptions
 
@@ -153,7 +154,7 @@ ANOMALY_THRESHOLD = Exercise(
             EXACT,
             0.5,
             "In floating point rate * n and (1 - rate) * n can fall just beside a whole number, and then "
-            "rounding takes a whole step. Comparing a share, count / n, with the rate is safe.",
+            "rounding takes a whole step. Comparing a share, count / n in Python's own floats, with the rate is safe.",
         ),
         leaves_alone(0.5),
     ),

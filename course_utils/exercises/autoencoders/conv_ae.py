@@ -24,6 +24,7 @@ from course_utils.exercises.layers import (
     part,
     place,
     require_layers,
+    wake,
 )
 from course_utils.exercises.spec import Answer, Case, Exercise, misconceptions
 
@@ -31,6 +32,7 @@ LATENT = 32
 ONE_IMAGE = "a batch of one image"
 OTHER_LATENT = "another latent size"
 GRADIENTS = "gradients reach every layer"
+BLANK = torch.zeros(1, 1, 32, 32)
 
 
 def cases(draw: Draw) -> list[Case]:
@@ -86,7 +88,8 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     """Build the module, put the case's weights in, run its parts."""
     inputs = case.inputs
     model: Any = build(answer, inputs["latent_dim"])
-    require_layers(model, lambda: model.encode(torch.zeros(1, 1, 32, 32)))
+    require_layers(model, lambda: model.encode(BLANK))
+    wake(model, BLANK)
     placed, missing, extra = place(inputs["layers"], model)
     yield "layers", [missing, extra]
     if missing or extra:
@@ -104,8 +107,7 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
 
 
 def altered(alter: Answer) -> Answer:
-    """The reference with something changed. Looked up when called: the process of an answer does without
-    it."""
+    """The reference with something changed, looked up when called: an answer's process does without it."""
 
     def construct(latent_dim: int) -> nn.Module:
         model: nn.Module = CONV_AE.load_reference()(latent_dim)
@@ -153,8 +155,7 @@ def no_activations(model: Any) -> None:
 
 
 def forward_returns_the_code(model: Any) -> None:
-    """Your forward(x) is the code, not the image: it stops half-way. Look at what should happen to the
-    code."""
+    """Your forward(x) is the code, not the image: it stops half-way. What should happen to the code?"""
     model.forward = model.encode
 
 

@@ -1,4 +1,4 @@
-"""The size after a convolution: size, kernel, stride and padding in pixels, of one side."""
+"""The size after a convolution: all arguments in pixels, of one side."""
 
 import math
 
@@ -90,6 +90,7 @@ CONV_OUT_SIZE = Exercise(
         edge(
             INEXACT, 1, "A kernel that would hang over the edge is not placed: what is left over is dropped."
         ),
+        tensors=False,
         advice="Draw a row of pixels with its padding, and count the positions at which the kernel can lie.",
     ),
     misconceptions=misconceptions(

@@ -1,5 +1,4 @@
-"""The size after a transposed convolution: size, kernel, stride, padding and output_padding in pixels, of
-one side."""
+"""The size after a transposed convolution: all arguments in pixels, of one side."""
 
 from course_utils.exercises.autoencoders.conv_out_size import in_words
 from course_utils.exercises.criteria import edge, ladder
@@ -83,6 +82,7 @@ CONV_TRANSPOSE_OUT_SIZE = Exercise(
     criteria=ladder(
         1,
         edge(OUTPUT_PADDING, 1, "Output padding adds that many pixels at one end of the result."),
+        tensors=False,
         advice="Each input pixel stamps a kernel onto the output, the next stamp lies one stride further, "
         "and padding cuts off both ends. Where does the last stamp begin, and where does it end?",
     ),

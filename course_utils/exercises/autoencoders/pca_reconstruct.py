@@ -8,18 +8,16 @@ axes   (k, D) float, orthonormal rows
 import torch
 from torch import Tensor
 
-from course_utils.exercises.criteria import SAME_DTYPE, edge, ladder
+from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, edge, ladder
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
 ALL_COMPONENTS = "as many components as features"
 DEFICIENT = "fewer rows than features, or a low rank"
-FLOAT64 = "float64 in, float64 out"
 
 
 def cases(draw: Draw) -> list[Case]:
-    """Standard deviations fall by 0.6 from one component to the next, so that every k has one right
-    answer."""
+    """From one component to the next the deviation falls by 0.6, so that every k has one right answer."""
 
     def case(
         n: int, d: int, k: int, rank: int, kind: str = ORDINARY, dtype: torch.dtype = torch.float32
@@ -96,8 +94,7 @@ def columns_of_vh(x: Tensor, k: int) -> Tensor:
 
 
 def one_component_too_many(x: Tensor, k: int) -> Tensor:
-    """Your reconstruction has rank k + 1: one component more than asked for. Look at where your slice
-    ends."""
+    """Your reconstruction has rank k + 1, a component more than asked for. Look at where your slice ends."""
     axes = axes_of(centred(x))[: k + 1]
     return centred(x) @ axes.T @ axes + x.mean(dim=0)
 

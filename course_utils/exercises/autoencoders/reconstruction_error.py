@@ -7,12 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.exercises.criteria import SAME_DTYPE, edge, ladder
+from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, edge, ladder
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
 ONE_IMAGE = "a batch of one image"
-FLOAT64 = "float64 in, float64 out"
 
 
 def cases(draw: Draw) -> list[Case]:

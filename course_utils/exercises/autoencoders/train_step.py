@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from course_utils.exercises.criteria import TYPE, agree, edge, leaves_alone
+from course_utils.exercises.compare import TYPE
+from course_utils.exercises.criteria import agree, edge, leaves_alone
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import (
     ORDINARY,

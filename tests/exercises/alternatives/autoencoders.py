@@ -108,6 +108,23 @@ class ReluAfterLinear(nn.Module):
         return self.decode(self.encode(images))
 
 
+class LazyLayers(nn.Module):
+    """Layers that take their input sizes from the first input."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        convolutions = (m for n in (32, 64, 128) for m in (nn.LazyConv2d(n, 3, 2, 1), nn.ReLU()))
+        transposed = (m for n in (64, 32) for m in (nn.LazyConvTranspose2d(n, 4, 2, 1), nn.ReLU()))
+        self.encode = nn.Sequential(*convolutions, nn.Flatten(), nn.LazyLinear(latent_dim))
+        self.decode = nn.Sequential(
+            *(nn.LazyLinear(2048), nn.Unflatten(1, (128, 4, 4)), *transposed),
+            *(nn.LazyConvTranspose2d(1, 4, 2, 1), nn.Sigmoid()),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
 def conv_ae_from_a_function(latent_dim: int) -> nn.Module:
     """A factory instead of a class."""
     return ReluAfterLinear(latent_dim=latent_dim)
@@ -227,6 +244,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "separate layers": SeparateLayers,
         "an activation after the linear layer": ReluAfterLinear,
         "a function that builds it": conv_ae_from_a_function,
+        "lazy layers": LazyLayers,
     },
     "autoencoders.train_step": {
         "autograd.grad": step_with_autograd,
