@@ -154,7 +154,8 @@ ANOMALY_THRESHOLD = Exercise(
             EXACT,
             0.5,
             "In floating point rate * n and (1 - rate) * n can fall just beside a whole number, and then "
-            "rounding takes a whole step. Comparing a share, count / n in Python's own floats, with the rate is safe.",
+            "rounding takes a whole step. Comparing a share, count / n in Python's floats, with the rate is "
+            "safe.",
         ),
         leaves_alone(0.5),
     ),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from course_utils.exercises.compare import TYPE
-from course_utils.exercises.criteria import agree, edge, leaves_alone
+from course_utils.exercises.criteria import agree, leaves_alone
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import (
     ORDINARY,
@@ -63,11 +63,11 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     """The loss that comes back, and how far each weight moved, step by step."""
     model, x, optimizer, steps = case.inputs.values()
     for step in range(1, steps + 1):
-        when = " in the second step" if step == 2 else ""
+        nth = f" no. {step}" if step > 1 else ""
         before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        yield f"loss{when}", answer(model, x, optimizer)
+        yield f"loss{nth}", answer(model, x, optimizer)
         for name, parameter in model.named_parameters():
-            yield f"change of {name}{when}", parameter.detach() - before[name]
+            yield f"change{nth} of {name}", parameter.detach() - before[name]
 
 
 def update(loss: Tensor, optimizer: Optimizer) -> None:
@@ -166,10 +166,20 @@ TRAIN_STEP = Exercise(
         agree(
             "loss", 1, outputs="loss", advice="It is the mean over all pixels and images, before the update."
         ),
-        edge(
-            TWO_STEPS, 0.5, "The second step starts from the weights after the first, and from nothing else."
+        agree(
+            TWO_STEPS,
+            0.5,
+            kind=TWO_STEPS,
+            outputs="change",
+            advice="The second step starts from the weights after the first, and from nothing else.",
         ),
-        edge(STALE, 1, "backward() adds to whatever gradients are there already. When are they cleared?"),
+        agree(
+            STALE,
+            1,
+            kind=STALE,
+            outputs="change",
+            advice="backward() adds to whatever gradients are there already. When are they cleared?",
+        ),
         leaves_alone(0.5),
     ),
     misconceptions=misconceptions(
