@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("awk", "cat", "cp", "grep", "id", "make", "mkdir", "rm", "sed", "sh", "touch")
+OUTSIDE_MAKE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 UP_TO_DATE = ("--assume-old", ".venv/.ready")  # tests never install anything into the project itself
 
 # Stands for Python, and for the Python and the uv inside .venv: logs the call, makes .venv as venv does, and
@@ -37,7 +38,7 @@ def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.Compl
     return subprocess.run(
         command,
         cwd=cwd,
-        env=os.environ | environment,
+        env=OUTSIDE_MAKE | environment,
         capture_output=True,
         text=True,
         timeout=120,

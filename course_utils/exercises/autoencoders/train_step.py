@@ -29,34 +29,29 @@ from course_utils.exercises.toys import toy_shapes
 
 CONFIG = {"height": 6, "width": 5, "latent_dim": 4}
 SGD, ADAM = ToyOptimizer("sgd", lr=2.0), ToyOptimizer("adam", lr=0.02)
-STALE = "gradients left from earlier"
 TWO_STEPS = "two steps in a row"
 
 
 def cases(draw: Draw) -> list[Case]:
-    """Single steps, then two in a row, and one on a model that carries gradients already."""
+    """Single steps, then two in a row: gradients may be cleared before a step or after it, but in between."""
 
-    def case(
-        words: str, optimizer: ToyOptimizer, kind: str = ORDINARY, steps: int = 1, stale: bool = False
-    ) -> Case:
+    def case(words: str, optimizer: ToyOptimizer, kind: str = ORDINARY, steps: int = 1) -> Case:
         x = draw.uniform(draw.integer(3, 7), 1, CONFIG["height"], CONFIG["width"])
-        inputs = {"model": draw_model(draw, stale), "x": x, "optimizer": optimizer, "steps": steps}
+        inputs = {"model": draw_model(draw), "x": x, "optimizer": optimizer, "steps": steps}
         return Case(f"{words}, {len(x)} images", inputs, kind)
 
     return [
         case("an SGD step", SGD),
         case("an Adam step", ADAM),
         case("two SGD steps", SGD, TWO_STEPS, steps=2),
-        case("an SGD step on a model that carries gradients already", SGD, STALE, stale=True),
     ]
 
 
-def draw_model(draw: Draw, stale: bool) -> ToyModel:
-    """The small model with random weights, and with random gradients if it is to carry some already."""
+def draw_model(draw: Draw) -> ToyModel:
+    """The small model with random weights."""
     shapes = toy_shapes("tiny_autoencoder", CONFIG)
     weights = {name: draw.normal(*shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
-    gradients = {name: 0.1 * draw.normal(*shape) for name, shape in shapes.items()} if stale else {}
-    return ToyModel("tiny_autoencoder", weights, CONFIG, gradients)
+    return ToyModel("tiny_autoencoder", weights, CONFIG)
 
 
 def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
@@ -84,15 +79,6 @@ def no_zero_grad(model: nn.Module, x: Tensor, optimizer: Optimizer) -> float:
     loss.backward()
     optimizer.step()
     return loss.item()
-
-
-def zero_grad_only_afterwards(model: nn.Module, x: Tensor, optimizer: Optimizer) -> float:
-    """Your steps are right as long as nobody else has called backward() on the model. Here somebody had, and
-    those gradients went into your update: you clear them at the end only. Look at when they have to be
-    gone."""
-    loss = no_zero_grad(model, x, optimizer)
-    optimizer.zero_grad()
-    return loss
 
 
 def no_update(model: nn.Module, x: Tensor, optimizer: Optimizer) -> float:
@@ -168,23 +154,16 @@ TRAIN_STEP = Exercise(
         ),
         agree(
             TWO_STEPS,
-            0.5,
+            1.5,
             kind=TWO_STEPS,
             outputs="change",
-            advice="The second step starts from the weights after the first, and from nothing else.",
-        ),
-        agree(
-            STALE,
-            1,
-            kind=STALE,
-            outputs="change",
-            advice="backward() adds to whatever gradients are there already. When are they cleared?",
+            advice="The second step starts from the weights after the first, and from nothing else. "
+            "backward() adds to whatever gradients are there already.",
         ),
         leaves_alone(0.5),
     ),
     misconceptions=misconceptions(
         no_zero_grad,
-        zero_grad_only_afterwards,
         no_update,
         step_before_backward,
         loss_after_the_update,

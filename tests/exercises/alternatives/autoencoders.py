@@ -151,6 +151,14 @@ def step_clearing_before_and_after(model: nn.Module, x: Tensor, optimizer: Optim
     return value
 
 
+def step_clearing_afterwards(model: nn.Module, x: Tensor, optimizer: Optimizer) -> float:
+    loss = (model(x) - x).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss)
+
+
 def error_with_einsum(x_hat: Tensor, x: Tensor) -> Tensor:
     d = x_hat - x
     return torch.einsum("bchw,bchw->b", d, d) / d[0].numel()
@@ -249,6 +257,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "autoencoders.train_step": {
         "autograd.grad": step_with_autograd,
         "clears gradients before and after": step_clearing_before_and_after,
+        "clears gradients afterwards": step_clearing_afterwards,
     },
     "autoencoders.reconstruction_error": {
         "einsum": error_with_einsum,
