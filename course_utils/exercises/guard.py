@@ -83,6 +83,11 @@ class Stopper:
         return []
 
 
+def _measures(frame: FrameType) -> bool:
+    """Whether it is coverage's own: stopped in there, it would keep its lock for ever."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "coverage"
+
+
 class SignalStopper(Stopper):
     """By signals, in the main thread.
 
@@ -115,7 +120,7 @@ class SignalStopper(Stopper):
             self.reason = KeyboardInterrupt()
             signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         inside = self.frames_inside(frame)
-        if inside:
+        if inside and not any(map(_measures, inside)):
             for one in inside:
                 one.f_trace = self.on_line
             sys.settrace(self.on_line)
@@ -154,7 +159,8 @@ class ThreadStopper(Stopper):
         late = not self.done.wait(self.seconds)
         while late:
             with self.lock:
-                if not self.done.is_set() and self.frames_inside(sys._current_frames().get(self.watched)):
+                inside = self.frames_inside(sys._current_frames().get(self.watched))
+                if inside and not self.done.is_set() and not any(map(_measures, inside)):
                     # Ordered, not raised: it happens at the next instruction of the watched thread.
                     order(ctypes.c_ulong(self.watched), ctypes.py_object(Unwind))
             late = not self.done.wait(TICK)
