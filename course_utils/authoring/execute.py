@@ -58,11 +58,11 @@ def execute(notebook: NotebookNode, label: str, profile: str, threads: int | Non
     """
     executed = copy.deepcopy(notebook)
     progress = Progress(label, executed)
-    with TemporaryDirectory(prefix="course-build-") as folder:
+    with TemporaryDirectory(prefix="course-build-") as folder, TemporaryDirectory() as sockets:
         client = NotebookClient(
             executed,
             timeout=CELL_TIMEOUT,
-            config=Config(KernelManager={"transport_encryption": "auto"}),  # else every kernel warns
+            config=Config(KernelManager=_transport(Path(sockets))),
             record_timing=False,
             store_widget_state=False,
             resources={"metadata": {"path": folder}},
@@ -84,6 +84,13 @@ def execute(notebook: NotebookNode, label: str, profile: str, threads: int | Non
     executed.metadata = copy.deepcopy(NOTEBOOK_METADATA)
     _drop_live_widgets(executed, label)
     return executed
+
+
+def _transport(folder: Path) -> dict[str, str]:
+    """Sockets in a folder of their own: a port that looks free may be taken before the kernel opens it."""
+    if os.name == "nt":  # has no such sockets
+        return {"transport_encryption": "auto"}  # else every kernel warns
+    return {"transport": "ipc", "ip": str(folder / "kernel")}
 
 
 def _environment(folder: Path, profile: str, threads: int | None) -> dict[str, str]:
