@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 import torch._dynamo  # the first optimizer loads it: seconds that would fall on a check
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.exercises.spec import Case, Input, ToyModel, ToyOptimizer
+from course_utils.validation import describe
 
 
 class TinyAutoencoder(nn.Module):
@@ -33,7 +35,96 @@ class TinyAutoencoder(nn.Module):
         return self.layers(x)
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"tiny_autoencoder": TinyAutoencoder}
+class TinyNoisePredictor(nn.Module):
+    """(B, channels, height, width), t (B,) int64 -> like x: a linear map of the image plus a term for t."""
+
+    def __init__(self, channels: int, height: int, width: int, timesteps: int):
+        super().__init__()
+        pixels = channels * height * width
+        self.image = nn.Linear(pixels, pixels)
+        self.time = nn.Embedding(timesteps, pixels)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """The guess of the noise in x.
+
+        Raises:
+            TypeError: t is no tensor of int64.
+            ValueError: t has not one level for each image, or one that does not exist.
+        """
+        if not isinstance(t, Tensor) or t.dtype != torch.int64:
+            raise TypeError(
+                f"model(x, t): t must be an int64 tensor with a level for each image, got {describe(t)}."
+            )
+        if t.shape != x.shape[:1]:
+            raise ValueError(
+                f"model(x, t): t must have shape ({len(x)},), a level for each image, got {tuple(t.shape)}."
+            )
+        if not ((t >= 0) & (t < self.time.num_embeddings)).all():
+            raise ValueError(f"model(x, t): levels are 0..{self.time.num_embeddings - 1}, got {t.tolist()}.")
+        return (self.image(x.flatten(1)) + self.time(t)).view_as(x)
+
+
+class LenientNoisePredictor(nn.Module):
+    """model(x_t, t) with t (B,) of any dtype, or model(x_t): what a call leaves out shows in its result."""
+
+    def __init__(self, channels: int, height: int, width: int):
+        super().__init__()
+        pixels = channels * height * width
+        self.image, self.time = nn.Linear(pixels, pixels), nn.Linear(2, pixels, bias=False)
+
+    def forward(self, x_t: Tensor, t: Tensor | None = None) -> Tensor:
+        """Like x_t: a linear map of the image, plus one of sin t and cos t."""
+        guess = self.image(x_t.flatten(1))
+        if t is not None:
+            angles = t.to(guess.dtype).reshape(-1, 1)
+            guess = guess + self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
+        return guess.view_as(x_t)
+
+
+class TinyBlock(nn.Module):
+    """A block of a U-Net that takes 1 to `channels` channels: block(x, temb), or block(x) without any time.
+
+    Args:
+        resample: -1 halves the resolution first, 1 doubles it at the end, 0 keeps it.
+    """
+
+    def __init__(self, channels: int, out_channels: int, time_dim: int, resample: int):
+        super().__init__()
+        self.mix = nn.Parameter(torch.zeros(out_channels, channels))
+        self.time = nn.Parameter(torch.zeros(out_channels, time_dim))
+        self.resample = resample
+
+    def forward(self, x: Tensor, temb: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, out_channels, H', W') in (-1, 1)."""
+        x = F.avg_pool2d(x, 2) if self.resample < 0 else x
+        h = torch.einsum("oc,bchw->bohw", self.mix[:, : x.shape[1]], x)
+        h = h if temb is None else h + (temb @ self.time.T)[:, :, None, None]
+        return F.interpolate(h.tanh(), scale_factor=2.0) if self.resample > 0 else h.tanh()
+
+
+class TinyTracker(nn.Module):
+    """(B, inputs) -> (B, outputs), normalised by buffers; counter = 1 adds one that holds a whole number."""
+
+    def __init__(self, inputs: int, outputs: int, counter: int):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, outputs), nn.Linear(outputs, outputs, bias=False))
+        self.register_buffer("mean", torch.zeros(outputs))
+        self.register_buffer("std", torch.ones(outputs))
+        if counter:
+            self.register_buffer("count", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs less their mean, in units of their standard deviation."""
+        return (self.layers(x) - self.mean) / self.std
+
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "tiny_autoencoder": TinyAutoencoder,
+    "tiny_noise_predictor": TinyNoisePredictor,
+    "lenient_noise_predictor": LenientNoisePredictor,
+    "tiny_block": TinyBlock,
+    "tiny_tracker": TinyTracker,
+}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
