@@ -2,11 +2,15 @@
 
 normal, anomalous    (N,), (M,) float    scores; a higher score is more suspicious
 threshold            an example is flagged where its score lies strictly above it
+mu, cov              (D,), (D, D) float    mean and covariance of features, see frechet_distance
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from course_utils.training import in_batches
 from course_utils.validation import require_dims, require_float_tensor
 
 
@@ -54,6 +58,61 @@ def roc_curve(normal: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor]:
         normal, anomalous, torch.cat([lowest, normal, anomalous]).unique().flip(0)
     ).double()
     return counts[:, 1] / len(normal), counts[:, 0] / len(anomalous)
+
+
+def frechet_distance(mu1: Tensor, cov1: Tensor, mu2: Tensor, cov2: Tensor) -> float:
+    """Fréchet distance of two Gaussians, |mu1 - mu2|^2 + tr(cov1 + cov2 - 2 (cov1 cov2)^(1/2)).
+
+    Heusel et al. 2017 (arXiv:1706.08500), eq. 6. The root's trace is computed from the symmetric matrix
+    cov1^(1/2) cov2 cov1^(1/2), which has the same eigenvalues and no imaginary parts.
+
+    Args:
+        mu1, mu2: (D,) float.
+        cov1, cov2: (D, D) float, symmetric, without negative eigenvalues.
+
+    Returns:
+        >= 0, in squared units of the features.
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    require_float_tensor("frechet_distance", mu1=mu1, cov1=cov1, mu2=mu2, cov2=cov2)
+    size = len(mu1)
+    if not (mu1.shape == mu2.shape == (size,) and cov1.shape == cov2.shape == (size, size)):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (mu1, cov1, mu2, cov2))
+        raise ValueError(f"frechet_distance: shapes must be (D,), (D, D), (D,), (D, D), got {shapes}.")
+    mu1, cov1, mu2, cov2 = (x.double() for x in (mu1, cov1, mu2, cov2))
+    root = _symmetric_root(cov1)
+    trace = torch.linalg.eigvalsh(root @ cov2 @ root).clamp(min=0).sqrt().sum()
+    distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * trace
+    return max(0.0, distance.item())
+
+
+def _symmetric_root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+
+
+def feature_distance(features: Callable[[Tensor], Tensor], x: Tensor, reference: Tensor) -> float:
+    """Fréchet distance between two sets of images, seen through the features of a network.
+
+    It depends on the network and on how many images there are, and is not 0 for two sets of real images: name
+    both numbers, and print that floor beside it.
+
+    Args:
+        features: (B, C, H, W) -> (B, D), e.g. the `features` of a DigitClassifier.
+        x, reference: (N, C, H, W), (M, C, H, W) in the range that the network expects; N, M well above D.
+
+    Raises:
+        ValueError: fewer than two images in a set.
+    """
+    if min(len(x), len(reference)) < 2:
+        raise ValueError(
+            f"feature_distance: a covariance needs two images or more, got {len(x)} and {len(reference)}."
+        )
+    seen = [in_batches(features, images).double() for images in (x, reference)]
+    (mu1, cov1), (mu2, cov2) = ((f.mean(dim=0), f.T.cov()) for f in seen)
+    return frechet_distance(mu1, cov1, mu2, cov2)
 
 
 def _require_scores(function: str, **named: Tensor) -> None:

@@ -18,7 +18,7 @@ from course_utils.exercises.judge import judge, not_callable
 from course_utils.exercises.observe import NOTEBOOK, Limits, observe_all
 from course_utils.exercises.spec import Case, Exercise, Verdict
 
-CHAPTERS = ("autoencoders",)  # modules of this package, in the order of the course
+CHAPTERS = ("autoencoders", "denoising", "vae")  # modules of this package, in the order of the course
 SEED_VARIABLE = "COURSE_GRADE_SEED"
 COURSE_VERSION = "Below, the course's own {name} is used until yours passes its check."
 
