@@ -7,7 +7,8 @@ import base64
 import html
 import io
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,64 @@ def lines(
     if len(series) > 1:
         axes[0, 0].legend(frameon=False)
     return fig
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured figures that a notebook shows as a table, with a plain-text twin."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str
+    bold: Collection[tuple[int, int]] = ()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.columns)
+        body = "".join(f"<tr>{self._html_row(at)}</tr>" for at in range(len(self.rows)))
+        return (
+            '<table style="margin:0.5em 0"><caption style="caption-side:bottom;text-align:left">'
+            f"{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _html_row(self, at: int) -> str:
+        name, *cells = map(html.escape, self.rows[at])
+        shown = (f"<b>{cell}</b>" if (at, i) in self.bold else cell for i, cell in enumerate(cells))
+        return f'<th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in shown)
+
+    def __repr__(self) -> str:
+        lines = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        set_out = [
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+        ]
+        return "\n".join([*set_out, self.caption])
+
+
+def table(
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[str]],
+    *,
+    caption: str,
+    bold: Collection[tuple[int, int]] = (),
+) -> Table:
+    """A table of measured figures.
+
+    Args:
+        columns: headings; the first one is that of the rows' names.
+        rows: name -> a formatted figure for each further column.
+        caption: what to look for, where the figures come from.
+        bold: (row, column) of cells to stress, both counted from 0, names not counted.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns.
+    """
+    lines = [(name, *cells) for name, cells in rows.items()]
+    wrong = [line[0] for line in lines if len(line) != len(columns)]
+    if wrong:
+        raise ValueError(
+            f"table: each row needs {len(columns) - 1} cells, row {wrong[0]!r} has {len(rows[wrong[0]])}."
+        )
+    return Table(columns, lines, caption, bold)
 
 
 def watch(

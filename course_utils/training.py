@@ -20,10 +20,19 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from course_utils import autoencoders
+from course_utils import autoencoders, classifier, denoising, vae
 
 FOLDER = Path(__file__).parent / "checkpoints"
-ARCHITECTURES: dict[str, type[nn.Module]] = {"ConvAE": autoencoders.ConvAE}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    one.__name__: one
+    for one in (
+        autoencoders.ConvAE,
+        classifier.DigitClassifier,
+        denoising.DenseDenoiser,
+        vae.NeighbourVAE,
+        vae.VAE,
+    )
+}
 
 
 @dataclass(frozen=True)

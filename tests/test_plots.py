@@ -104,3 +104,20 @@ def test_ten_classes_have_ten_colours():
 )
 def test_role_colours_are_hex(colour):
     assert re.fullmatch("#[0-9A-F]{6}", colour)
+
+
+def test_a_table_shows_names_figures_and_what_is_stressed():
+    shown = plots.table(
+        ("trained", "σ < 1", "best"), {"a & b": ["1.0", "20"], "c": ["3", "4"]}, caption="dB", bold={(1, 0)}
+    )
+    assert repr(shown) == "trained  σ < 1  best\n  a & b    1.0    20\n      c      3     4\ndB"
+    page = shown._repr_html_()
+    assert '<th scope="col">σ &lt; 1</th>' in page
+    assert '<tr><th scope="row">a &amp; b</th><td>1.0</td><td>20</td></tr>' in page
+    assert '<tr><th scope="row">c</th><td><b>3</b></td><td>4</td></tr>' in page
+    assert ">dB</caption>" in page
+
+
+def test_a_table_refuses_rows_of_another_length():
+    with pytest.raises(ValueError, match="each row needs 2 cells, row 'b' has 1"):
+        plots.table(("name", "x", "y"), {"a": ["1", "2"], "b": ["1"]}, caption="none")

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from course_utils import training
-from course_utils.autoencoders import ConvAE, reconstruction_error
-from course_utils.checkpoints.recipes import autoencoders as recipes
-from course_utils.data import load
+from course_utils.autoencoders import ConvAE
 from course_utils.training import (
     Card,
     TrainStep,
@@ -112,21 +110,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         path.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(ValueError, match=r"name\.safetensors is damaged.*Retrain: course train"):
         load_checkpoint("name", tmp_path)
-
-
-@pytest.mark.parametrize("name", recipes.NAMES)
-def test_each_released_model_has_the_quality_its_card_states(name):
-    model, card = load_checkpoint(f"autoencoders/{name}"), load_card(f"autoencoders/{name}")
-    if name.startswith("latent"):
-        test = load("mnist", "test", size=32).images
-        error = in_batches(lambda x: reconstruction_error(model(x), x), test).mean().item()
-        assert error == pytest.approx(card.quality["test_mse"], rel=2e-3)  # float16 costs nothing
-        assert error < card.quality["pca_test_mse"] < card.quality["mean_image_test_mse"]
-    else:
-        auc = recipes.one_class_auc(model, recipes.NORMAL_CLASS)
-        assert auc == pytest.approx(card.quality["auc_by_seed"]["0"], abs=1e-3)
-        assert min(card.quality["auc_by_seed"].values()) >= 0.95
-    assert card.command == f"course train autoencoders --only {name}"
 
 
 def test_all_released_files_together_stay_small():

@@ -151,14 +151,18 @@ def _pattern(want: np.ndarray, got: np.ndarray) -> str:
             f"{int((~isfinite(got)).sum())} of {got.size} numbers are NaN or infinite: a division by 0, a "
             "logarithm of 0, the root of a negative number, or memory that nothing was written to."
         )
-    if got.size < 3 or ptp(want) == 0:
+    if got.size < 3 or not isfinite(want).all() or ptp(want) == 0:
         return ""
     if not got.any():
         return "Every number is 0."
     if ptp(got) == 0:
         return f"Every number is {_short(float(got.flat[0]))}; they should differ."
     factor = float((got * want).sum() / (want * want).sum())
-    if factor and allclose(got, factor * want, rtol=1e-3, atol=1e-3 * absolute(got).max()):
+    if (
+        factor
+        and abs(factor - 1) > 1e-3
+        and allclose(got, factor * want, rtol=1e-3, atol=1e-3 * absolute(got).max())
+    ):
         return f"Every number is {_short(factor)} times what it should be: a factor is missing or too many."
     offset = float((got - want).mean())
     if allclose(got, want + offset, rtol=1e-3, atol=1e-3 * absolute(want).max()):

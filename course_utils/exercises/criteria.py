@@ -134,6 +134,11 @@ FAULTS = {  # by type, or by words of the message
     "MemoryError": "It would be far larger than the inputs. Print the shapes on the way.",
     "can't allocate memory": "It would be far larger than the inputs. Print the shapes on the way.",
     "SystemExit": "An answer returns its result; it does not end Python.",
+    "not implemented for": "torch has no such operation for these numbers. A power is written `**`, not `^`.",
+    "Boolean value of Tensor": "`if`, `and`, `min` and `max` want one number each. For tensors there are "
+    "torch.where, torch.minimum, torch.maximum and clamp.",
+    "only one element tensors": "The functions of math take one number; torch has the same ones for tensors.",
+    "should be between 0 and 1": "binary_cross_entropy takes probabilities. Are these logits?",
     "does not require grad": "The weights do not reach the loss: no_grad(), detach(), .item() or numpy?",
     "is invalid for input of size": "Is a size written as a number that should come from the tensor's shape?",
     "shapes cannot be multiplied": "Print both shapes just before this line.",

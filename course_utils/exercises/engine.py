@@ -18,7 +18,8 @@ from course_utils.exercises.judge import judge, not_callable
 from course_utils.exercises.observe import NOTEBOOK, Limits, observe_all
 from course_utils.exercises.spec import Case, Exercise, Verdict
 
-CHAPTERS = ("autoencoders", "forward_diffusion", "unet", "sampling")  # modules of this package, in order
+# Modules of this package, in the order of the course.
+CHAPTERS = ("autoencoders", "denoising", "vae", "forward_diffusion", "unet", "sampling")
 SEED_VARIABLE = "COURSE_GRADE_SEED"
 COURSE_VERSION = "Below, the course's own {name} is used until yours passes its check."
 

@@ -79,11 +79,11 @@ def require_layers(model: nn.Module, run: Callable[[], object]) -> None:
         raise NotImplementedError
 
 
-def wake(model: nn.Module, x: Tensor) -> None:
+def wake(model: nn.Module, *inputs: Tensor) -> None:
     """Run the module once if layers of it, like nn.LazyLinear, take their sizes from their first input."""
     if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            model(x)
+            model(*inputs)
 
 
 def slots(model: nn.Module) -> list[Slot]:

@@ -112,8 +112,8 @@ def _attempt(
             values[name] = admit(value)
     except Unwind:
         raise
-    except NotImplementedError as error:
-        return "stub", describe(error)
+    except NotImplementedError as error:  # torch raises it too, e.g. for `^` on floats
+        return "error" if "not implemented for" in str(error) else "stub", describe(error)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and not sees_interrupts():
             raise

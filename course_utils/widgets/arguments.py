@@ -6,11 +6,15 @@
 What passes is returned, as an array.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike
 from traitlets import TraitError
 
 from course_utils.plots import CLASS_COLOURS
+
+Extent = tuple[float, float, float, float]
 
 
 def require_images(widget: str, name: str, images: ArrayLike, axes: str, colour: bool = False) -> np.ndarray:
@@ -75,6 +79,36 @@ def require_numbers(
     return array
 
 
+def require_ascending(widget: str, name: str, values: ArrayLike, axis: str) -> np.ndarray:
+    """`values` as an array of finite numbers, each larger than the one before; `axis` names their count.
+
+    Raises:
+        ValueError: another shape or kind, NaN, infinity, or a number that does not exceed the one before.
+    """
+    array = require_numbers(widget, name, values, (axis,))
+    if (np.diff(array) <= 0).any():
+        raise ValueError(
+            f"{widget}: {name} must ascend, got one that does not exceed the one before; "
+            "np.unique sorts and thins them."
+        )
+    return array
+
+
+def require_extent(widget: str, extent: Extent) -> Extent:
+    """(x0, x1, y0, y1), the ranges of both axes of a plane.
+
+    Raises:
+        ValueError: not four finite numbers, or a range without length.
+    """
+    x0, x1, y0, y1 = require_numbers(widget, "extent", extent, (4,)).tolist()
+    if not (x0 < x1 and y0 < y1):
+        raise ValueError(
+            f"{widget}: extent must be (x0, x1, y0, y1) with x0 < x1 and y0 < y1, got {(x0, x1, y0, y1)}; "
+            "it may name two corners, (x0, y0, x1, y1)."
+        )
+    return x0, x1, y0, y1
+
+
 def require_labels(widget: str, labels: ArrayLike) -> np.ndarray:
     """Labels as an integer array (N,), each with a colour of its own.
 
@@ -103,6 +137,15 @@ def require_position(widget: str, name: str, value: int, count: int) -> int:
     """`value`, a position among `count` things; outside of 0..count-1 TraitError, and the trait stays."""
     if not 0 <= value < count:
         raise TraitError(f"{widget}: {name} must lie in 0..{count - 1}, got {value}; positions count from 0.")
+    return value
+
+
+def require_name(widget: str, name: str, value: str, names: Iterable[str]) -> str:
+    """`value`, one of `names`; another one gives TraitError, and the trait stays."""
+    known = tuple(names)
+    if value not in known:
+        listed = ", ".join(map(repr, known))
+        raise TraitError(f"{widget}: {name} must be one of {listed}, got {value!r}.")
     return value
 
 

@@ -22,6 +22,7 @@ import traitlets
 
 from course_utils.plots import DATA
 from course_utils.widgets import pictures
+from course_utils.widgets.arguments import Extent
 
 STATIC = Path(__file__).with_name("static")
 SPAN = 4095  # places in a plane are sent as whole numbers 0..SPAN
@@ -29,25 +30,37 @@ STILL_COLOURS = 128  # a still is stored twice in each notebook, so it is kept s
 
 
 @cache
-def script(family: str) -> str:
-    """The source of one family: style, common part, its own part. No import, no address, no build step."""
-    style = (STATIC / "widget.css").read_text(encoding="utf-8")
-    common, own = ((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("common", family))
+def script(family: str, *parts: str) -> str:
+    """The source of one family: style, common part, parts it shares with some, its own part.
+
+    No import, no address, no build step.
+    """
+    styles = [STATIC / f"{name}.css" for name in ("widget", *parts, family)]
+    style = "".join(path.read_text(encoding="utf-8") for path in styles if path.exists())
+    pieces = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *parts, family)]
     constants = {"STYLE": style, "ACCENT": DATA, "SPAN": SPAN}
     head = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
-    return f"{head}\n{common}\n{own}"
+    return "\n".join([head, *pieces])
 
 
-def module(family: str) -> str:
+def module(family: str, *parts: str) -> str:
     """The script as the module that anywidget loads."""
-    return f"{script(family)}\nexport default {{ render }};\n"
+    return f"{script(family, *parts)}\nexport default {{ render }};\n"
+
+
+def in_plane(points: np.ndarray, extent: Extent) -> list[list[int]]:
+    """x and y of all points (N, 2) as whole numbers: 0..SPAN within extent (x0, x1, y0, y1)."""
+    x0, x1, y0, y1 = extent
+    shares = (points - (x0, y0)) / (x1 - x0, y1 - y0)
+    return (shares * SPAN).round().astype(int).T.tolist()
 
 
 class CourseWidget(anywidget.AnyWidget):
     """Base of the families: each defines FAMILY, STATE, the traits named there, `caption` and `still`."""
 
     FAMILY: ClassVar[str]  # its script is static/FAMILY.js
-    STATE: ClassVar[tuple[str, ...]]  # names of the traits that move
+    PARTS: ClassVar[tuple[str, ...]] = ()  # further scripts that it is built upon
+    STATE: tuple[str, ...]  # names of the traits that move
 
     content = traitlets.Dict().tag(sync=True)
     pixels = traitlets.Bytes().tag(sync=True)
@@ -89,7 +102,7 @@ src="data:image/png;base64,{still}" style="max-width:100%;border-radius:4px">
 <script><!--
 (() => {{
 "use strict";
-{script(self.FAMILY)}
+{script(self.FAMILY, *self.PARTS)}
 hydrateAll(document.currentScript, "{self.FAMILY}");
 }})();
 //--></script>

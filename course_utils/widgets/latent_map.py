@@ -18,8 +18,15 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from course_utils.widgets import pictures, wording
-from course_utils.widgets.arguments import require_equal, require_images, require_labels, require_numbers
-from course_utils.widgets.base import SPAN, CourseWidget, module
+from course_utils.widgets.arguments import (
+    Extent,
+    require_equal,
+    require_extent,
+    require_images,
+    require_labels,
+    require_numbers,
+)
+from course_utils.widgets.base import CourseWidget, in_plane, module
 
 SENTENCES = {
     "near": "z = ({z1}, {z2}): the nearest of the training codes is {distance} away.",
@@ -27,8 +34,6 @@ SENTENCES = {
 }
 BACKGROUNDS = ("holes shaded", "decoded images", "nothing")
 SIDE = 512  # pixels of a still's map
-
-Extent = tuple[float, float, float, float]
 
 
 def grid_position(z: tuple[float, float], extent: Extent, size: int) -> tuple[int, int]:
@@ -114,7 +119,7 @@ class LatentMap(CourseWidget):
         z: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._decoded = _square_grid(decoded)
-        self._extent = _range_of_both(extent)
+        self._extent = require_extent("LatentMap", extent)
         self._codes = require_numbers("LatentMap", "codes", codes, ("N", 2))
         self._labels = require_labels("LatentMap", labels)
         require_equal("LatentMap", "lengths", codes=len(self._codes), labels=len(self._labels))
@@ -140,21 +145,18 @@ class LatentMap(CourseWidget):
         size = len(self._decoded)
         axes = np.linspace(x0, x1, size), np.linspace(y0, y1, size)
         texts = wording.fixed(np.concatenate(axes), step=min(x1 - x0, y1 - y0) / (size - 1))
-        marks = wording.ticks(x0, x1), wording.ticks(y0, y1)
         return {
             "axes": [axis.tolist() for axis in axes],
             "axisTexts": [texts[:size], texts[size:]],
-            "axisTicks": [[(share, f"{value:g}") for value, share in axis] for axis in marks],
+            "axisTicks": [wording.tick_texts(x0, x1), wording.tick_texts(y0, y1)],
             "aspect": min(1.2, max(0.7, (y1 - y0) / (x1 - x0))),
         }
 
     def _dots(self) -> dict[str, Any]:
         """Places and classes of the codes."""
-        x0, x1, y0, y1 = self._extent
-        shares = (self._codes - (x0, y0)) / (x1 - x0, y1 - y0)
         entries, positions = wording.classes(self._labels)
         return {
-            "codes": (shares * SPAN).round().astype(int).T.tolist(),
+            "codes": in_plane(self._codes, self._extent),
             "classes": entries,
             "labels": positions,
         }
@@ -192,13 +194,3 @@ def _square_grid(decoded: ArrayLike) -> np.ndarray:
             "its first two axes run along z2 and z1."
         )
     return array
-
-
-def _range_of_both(extent: Extent) -> Extent:
-    x0, x1, y0, y1 = require_numbers("LatentMap", "extent", extent, (4,)).tolist()
-    if not (x0 < x1 and y0 < y1):
-        raise ValueError(
-            f"LatentMap: extent must be (x0, x1, y0, y1) with x0 < x1 and y0 < y1, got {(x0, x1, y0, y1)}; "
-            "it may name two corners, (x0, y0, x1, y1)."
-        )
-    return x0, x1, y0, y1

@@ -21,6 +21,7 @@ from course_utils.widgets.arguments import (
     require_equal,
     require_images,
     require_labels,
+    require_name,
     require_numbers,
     require_position,
 )
@@ -133,10 +134,7 @@ class LatentScatter(CourseWidget):
 
     @traitlets.validate("embedding")
     def _known_embedding(self, proposal: traitlets.Bunch) -> str:
-        name, names = proposal["value"], ", ".join(map(repr, self._embeddings))
-        if name not in self._embeddings:
-            raise traitlets.TraitError(f"LatentScatter: embedding must be one of {names}, got {name!r}.")
-        return name
+        return require_name("LatentScatter", "embedding", proposal["value"], self._embeddings)
 
     @property
     def caption(self) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from course_utils.plots import DATA, HIGHLIGHT
 from course_utils.widgets import pictures, wording
-from course_utils.widgets.arguments import require_numbers, require_position
+from course_utils.widgets.arguments import require_ascending, require_numbers, require_position
 from course_utils.widgets.base import CourseWidget, module
 
 SENTENCE = (
@@ -110,7 +110,7 @@ class ThresholdSlider(CourseWidget):
         name = "ThresholdSlider"
         normal = require_numbers(name, "normal_scores", normal_scores, ("N",))
         anomalous = require_numbers(name, "anomalous_scores", anomalous_scores, ("M",))
-        self._thresholds = _ascending(require_numbers(name, "thresholds", thresholds, ("K",)))
+        self._thresholds = require_ascending(name, "thresholds", thresholds, "K")
         table = require_numbers(name, "counts", counts, (len(self._thresholds), 4), integer=True)
         _require_totals(table, len(normal), len(anomalous))
         self._groups = {normal_name: normal, anomalous_name: anomalous}
@@ -132,7 +132,7 @@ class ThresholdSlider(CourseWidget):
             "edges": ((self._edges - low) / (high - low)).round(5).tolist(),
             "heights": (shares / highest).round(5).tolist(),
             "places": ((self._thresholds - low) / (high - low)).round(5).tolist(),
-            "xTicks": [(share, f"{value:g}") for value, share in wording.ticks(low, high)],
+            "xTicks": wording.tick_texts(low, high),
             "yTicks": [(share, f"{100 * value:.3g}%") for value, share in wording.ticks(0, highest, 4)],
         }
 
@@ -160,15 +160,6 @@ class ThresholdSlider(CourseWidget):
 
     def still(self) -> np.ndarray:
         return render(self._groups, self._thresholds[self.index], self._edges, self.content["scoreLabel"])
-
-
-def _ascending(thresholds: np.ndarray) -> np.ndarray:
-    if (np.diff(thresholds) <= 0).any():
-        raise ValueError(
-            "ThresholdSlider: thresholds must ascend, got one that does not exceed the one before; "
-            "np.unique sorts and thins them."
-        )
-    return thresholds
 
 
 def _require_totals(counts: np.ndarray, normal: int, anomalous: int) -> None:

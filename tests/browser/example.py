@@ -1,4 +1,4 @@
-"""One widget of each family, from 525 digits and their principal components: quick and the same everywhere.
+"""Widgets of each family, from 525 digits, their components and closed forms: quick, the same everywhere.
 
 The tests run this file as the first cell of a notebook, and run it themselves to know what must be shown.
 """
@@ -6,7 +6,15 @@ The tests run this file as the first cell of a notebook, and run it themselves t
 import numpy as np
 
 from course_utils.data import load, to_uint8
-from course_utils.widgets import FrameScrubber, LatentMap, LatentScatter, ThresholdSlider
+from course_utils.widgets import (
+    ArrowField,
+    ElboBalance,
+    FrameScrubber,
+    LatentMap,
+    LatentScatter,
+    LatentSweep,
+    ThresholdSlider,
+)
 
 
 def pictures(rows: np.ndarray) -> np.ndarray:
@@ -74,4 +82,89 @@ threshold = ThresholdSlider(
     normal_name="all digits but 2",
     anomalous_name="digit 2",
     index=40,
+)
+
+to_name = [str(digit) for digit in range(4)]
+steps = np.linspace(0, 1, 5)
+ends = np.stack([x[labels == digit][0] for digit in range(4)])
+way = np.stack([[[pictures((1 - t) * a + t * b)[0] for t in steps] for b in ends] for a in ends])
+chooser = FrameScrubber(
+    way,
+    [f"{t:.0%}" for t in steps],
+    [[[f"{a} to {b}: {t:.0%} of the way." for t in steps] for b in range(4)] for a in range(4)],
+    title="From one digit to another",
+    label="way",
+    index=2,
+    choices={"from": to_name, "to": to_name},
+    chosen=(0, 3),
+)
+
+rng = np.random.default_rng(1)
+turn, moon = rng.uniform(0, np.pi, 400), rng.integers(0, 2, 400)
+clean = np.stack([np.cos(turn), np.sin(turn)], axis=1) * (1 - 2 * moon[:, None]) + moon[:, None] * (1, 0.5)
+clean = 1.2 * (clean - (0.5, 0.25))
+places = np.stack(np.meshgrid(*2 * [np.linspace(-2.3, 2.3, 14)]), axis=-1).reshape(-1, 2)
+sigmas = (0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
+nearness = -((places[:, None] - clean) ** 2).sum(axis=2)
+weights = [np.exp((nearness - nearness.max(axis=1, keepdims=True)) / (2 * s**2)) for s in sigmas]
+exact = np.stack([w @ clean / w.sum(axis=1, keepdims=True) - places for w in weights])
+learned = 0.95 * exact + 0.04 * rng.normal(size=exact.shape)
+arrows = ArrowField(
+    clean + np.array(sigmas)[:, None, None] * rng.normal(size=clean.shape),
+    places,
+    {"exact": exact, "learned": learned},
+    sigmas,
+    [
+        f"σ = {s}: both arrows end {d:.3f} apart on average."
+        for s, d in zip(sigmas, np.linalg.norm(exact - learned, axis=2).mean(axis=1), strict=True)
+    ],
+    title="Where a denoiser pulls",
+    label="noise σ",
+    extent=(-2.5, 2.5, -2.5, 2.5),
+    index=3,
+)
+
+# p(z) = N(0, 1) and x|z ~ N(z, 0.6^2), seen at x = 1.2: everything in closed form
+seen, variance = 1.2, 0.36
+means, stds = np.linspace(-1, 2.5, 36), np.linspace(0.1, 1.5, 29)
+m, s = np.meshgrid(means, stds, indexing="ij")
+best, spread = seen / (1 + variance), np.sqrt(variance / (1 + variance))
+code = np.linspace(-3, 4, 141)
+balance = ElboBalance(
+    means,
+    stds,
+    -0.5 * np.log(2 * np.pi * variance) - ((seen - m) ** 2 + s**2) / (2 * variance),
+    0.5 * (m**2 + s**2 - 1) - np.log(s),
+    0.5 * (((m - best) ** 2 + s**2) / spread**2 - 1) - np.log(s / spread),
+    -0.5 * np.log(2 * np.pi * (1 + variance)) - seen**2 / (2 * (1 + variance)),
+    code,
+    np.exp(-0.5 * code**2) / np.sqrt(2 * np.pi),
+    np.exp(-0.5 * ((code - best) / spread) ** 2) / (spread * np.sqrt(2 * np.pi)),
+    title="The evidence never moves",
+    mean_index=8,
+    std_index=12,
+)
+
+weightings = (0.01, 0.1, 1.0, 3.0, 10.0)
+spreads = np.array([[2.5, 0.4], [1.6, 0.4], [0.8, 0.6], [0.4, 0.9], [0.0, 1.0]])
+centres = rng.normal(size=(10, 2))
+clouds = centres[labels] * spreads[:, None, :1] + rng.normal(size=(525, 2)) * spreads[:, None, 1:]
+bars = np.sort(rng.gamma(2, 1, (5, 12)) * np.array([[3.0], [2.0], [1.0], [0.4], [0.02]]), axis=1)[:, ::-1]
+bars[0, 0] = 40
+sweep = LatentSweep(
+    frames[:5],
+    clouds,
+    labels,
+    bars,
+    bars > 0.2,
+    weightings,
+    [
+        f"β = {b:g}: {(row > 0.2).sum()} of 12 latents are in use."
+        for b, row in zip(weightings, bars, strict=True)
+    ],
+    title="What β buys",
+    label="β",
+    index=2,
+    row_labels=("digit", "rebuilt"),
+    cloud_labels=("z1", "z2"),
 )

@@ -11,10 +11,15 @@ import pytest
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
 
+from course_utils.plots import HIGHLIGHT, MODEL, REFERENCE
+
 pytestmark = pytest.mark.browser
 
 
-WIDGETS = ("scrubber", "coloured", "scatter", "latent_map", "threshold")
+WIDGETS = (
+    *("scrubber", "coloured", "scatter", "latent_map", "threshold"),
+    *("chooser", "arrows", "balance", "sweep"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +215,119 @@ def test_the_threshold_moves_by_its_line_and_by_its_slider(shown, page, kernel_h
     expect(rows.nth(1)).to_have_text(re.compile(f"{missed} anomalies missed.*{found} anomalies found"))
 
 
-@pytest.mark.parametrize("name", ["scrubber", "scatter", "latent_map", "threshold"])
+def test_choices_keep_the_place_of_the_slider(shown, notebook, example, kernel_has):
+    live, _ = shown("chooser")
+    live.drag("way", 4)
+    live.slider("from").select_option("2")
+    expect(live.caption).to_have_text("2 to 3: 100% of the way.")
+    expect(live.slider("way")).to_have_value("4")
+    assert np.array_equal(live.pixels("frame")[..., 3], example["way"][2, 3, 4])
+    kernel_has("(chooser.chosen, chooser.index)", ([2, 3], 4))
+    notebook.kernel("chooser.chosen = (1, 0)")
+    expect(live.slider("from")).to_have_value("1")
+    expect(live.slider("to")).to_have_value("0")
+    expect(live.caption).to_have_text("1 to 0: 100% of the way.")
+    assert np.array_equal(live.pixels("frame")[..., 3], example["way"][1, 0, 4])
+    assert "must lie in 0..3, got 4" in notebook.kernel("chooser.chosen = [4, 0]")
+
+
+def test_the_keyboard_reaches_the_choices(shown, page):
+    live, _ = shown("chooser")
+    live.slider("way").focus()
+    page.keyboard.press("Tab")
+    expect(live.slider("from")).to_be_focused()
+    page.keyboard.press("3")
+    expect(live.caption).to_have_text("3 to 3: 50% of the way.")
+
+
+def test_arrows_are_shown_as_chosen_and_move_with_the_slider(shown, notebook, kernel_has):
+    live, expected = shown("arrows")
+    for choice, seen in (("exact", (True, False)), ("learned", (False, True)), ("both", (True, True))):
+        live.slider("arrows").select_option(choice)
+        kernel_has("arrows.shown", choice)
+        live.settle()
+        assert (amount(live, "field", REFERENCE) > 0, amount(live, "field", MODEL) > 0) == seen
+    before = live.pixels("field")
+    live.drag("noise σ", 0)
+    expect(live.caption).to_have_text(expected.content["captions"][0])
+    assert not np.array_equal(live.pixels("field"), before)
+    notebook.kernel("arrows.index, arrows.shown = 5, 'exact'")
+    expect(live.slider("arrows")).to_have_value("exact")
+    expect(live.slider("noise σ")).to_have_value("5")
+
+
+def test_an_arrow_ends_where_its_displacement_leads(shown, example):
+    """Of a long arrow, its colour lies along the whole way, and no further."""
+    live, expected = shown("arrows")
+    live.drag("noise σ", 5)
+    live.slider("arrows").select_option("exact")
+    live.settle()
+    picture = live.pixels("field")
+    height, width = picture.shape[:2]
+    start = np.array(expected.content["starts"])[:, 0] / 4095  # the arrow in the lower left corner
+    end = np.array(expected.content["ends"][0][5])[:, 0] / 4095
+    spans = np.array([width - 44, height - 34])  # 36 and 8 pixels left and right, 8 and 26 above and below
+    wanted = np.array([int(REFERENCE[at : at + 2], 16) for at in (1, 3, 5)])
+    for share, inked in ((0.05, True), (0.5, True), (0.95, True), (-0.1, False)):
+        x, y = np.round((start + share * (end - start)) * spans).astype(int)
+        assert bool((picture[height - 26 - y, 36 + x, :3] == wanted).all()) == inked
+
+
+def test_dragging_q_onto_the_posterior_closes_the_gap(shown, page, kernel_has):
+    live, expected = shown("balance")
+    places = expected.content
+    before = amount(live, "balance", HIGHLIGHT)
+    box = live.canvas("curves").bounding_box()
+
+    def top_of_q(mean, std):
+        across, up = places["means"][mean], places["peaks"][std]
+        x, y = 42 + across * (box["width"] - 50), 8 + (1 - up) * (box["height"] - 44)
+        return live.point("curves", x / box["width"], y / box["height"])
+
+    page.mouse.move(*top_of_q(8, 12))
+    page.mouse.down()
+    page.mouse.move(*top_of_q(19, 8), steps=6)  # mean 0.9, standard deviation 0.5: the posterior's, nearly
+    page.mouse.up()
+    expect(live.caption).to_contain_text("q has mean 0.9 and standard deviation 0.50")
+    expect(live.caption).to_contain_text("= ELBO -1.60 + gap 0.00 nats")
+    expect(live.slider("mean")).to_have_value("19")
+    expect(live.slider("standard deviation")).to_have_value("8")
+    kernel_has("(balance.mean_index, balance.std_index)", (19, 8))
+    after = amount(live, "balance", HIGHLIGHT)
+    assert after < 0.2 * before  # what remains is the patch beside the gap's name
+
+
+def test_each_slider_of_the_balance_moves_its_own_number(shown, notebook):
+    live, _ = shown("balance")
+    seen = []
+    for label, position, said in (
+        ("mean", 35, "q has mean 2.5 and standard deviation 0.70"),
+        ("standard deviation", 0, "q has mean 2.5 and standard deviation 0.10"),
+        ("mean", 0, "q has mean -1.0 and standard deviation 0.10"),
+    ):
+        live.drag(label, position)
+        expect(live.caption).to_contain_text(said)
+        expect(live.caption).to_contain_text("log p(x) = -1.60 =")
+        seen.append((live.pixels("curves"), live.pixels("balance")))
+    for (curves, bars), (other_curves, other_bars) in itertools.pairwise(seen):
+        assert not np.array_equal(curves, other_curves)
+        assert not np.array_equal(bars, other_bars)
+
+
+def test_images_codes_and_bars_follow_one_slider(shown, example, kernel_has):
+    live, expected = shown("sweep")
+    seen = []
+    for index in (0, 4, 2):
+        live.drag("β", index)
+        expect(live.caption).to_have_text(expected.content["captions"][index])
+        assert np.array_equal(live.pixels("frame")[..., 3], example["frames"][index])
+        seen.append((live.pixels("cloud"), amount(live, "bars", MODEL)))
+        kernel_has("sweep.index", index)
+    assert not np.array_equal(seen[0][0], seen[1][0])
+    assert seen[0][1] > seen[2][1] > seen[1][1]  # more is paid at small β
+
+
+@pytest.mark.parametrize("name", [name for name in WIDGETS if name != "coloured"])
 def test_browser_and_python_word_every_state_alike(shown, notebook, name):
     live, expected = shown(name)
     rng = np.random.default_rng(0)
@@ -223,6 +340,10 @@ def test_browser_and_python_word_every_state_alike(shown, notebook, name):
             "threshold": {
                 "index": int(rng.integers(len(expected.content["counts"]) if name == "threshold" else 1))
             },
+            "chooser": {"index": int(rng.integers(5)), "chosen": rng.integers(4, size=2).tolist()},
+            "arrows": {"index": int(rng.integers(6))},
+            "balance": {"mean_index": int(rng.integers(36)), "std_index": int(rng.integers(29))},
+            "sweep": {"index": int(rng.integers(5))},
         }[name]
         lines = [f"{name}.{trait} = {value!r}" for trait, value in state.items()]
         caption = notebook.kernel("\n".join([*lines, f"print({name}.caption)"])).strip()
@@ -246,6 +367,12 @@ def test_both_themes_of_jupyterlab_are_readable(shown, notebook, page, screensho
 def shows(widget, part, image):
     """Whether a canvas shows this image and no other; large collections come in 32 steps of grey."""
     return np.abs(widget.pixels(part)[..., 3].astype(int) - image).max() <= 4
+
+
+def amount(widget, part, colour):
+    """How many pixels of a canvas bear exactly this colour, on a light page."""
+    wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    return int((widget.pixels(part)[..., :3] == wanted).all(axis=2).sum())
 
 
 def lonely_dot(widget, which):

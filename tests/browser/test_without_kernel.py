@@ -11,7 +11,10 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-TWINS = ("scrubber", "coloured", "scatter", "latent_map", "threshold", "scrubber")
+TWINS = (
+    *("scrubber", "coloured", "scatter", "latent_map", "threshold", "scrubber"),
+    *("chooser", "arrows", "balance", "sweep"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,28 @@ def test_an_exported_page_keeps_its_sliders(exported, example):
     threshold = exported.widget(4)
     threshold.drag("threshold", 0)
     expect(threshold.caption).to_contain_text("100.0% of the anomalies are found")
+
+    chooser = exported.widget(6)
+    chooser.slider("to").select_option("1")
+    chooser.drag("way", 0)
+    expect(chooser.caption).to_have_text("0 to 1: 0% of the way.")
+    assert np.array_equal(chooser.pixels("frame")[..., 3], example["way"][0, 1, 0])
+
+    arrows = exported.widget(7)
+    before = arrows.pixels("field")
+    arrows.drag("noise σ", 0)
+    expect(arrows.caption).to_have_text(example["arrows"].content["captions"][0])
+    assert not np.array_equal(arrows.pixels("field"), before)
+
+    balance = exported.widget(8)
+    balance.drag("mean", 19)
+    balance.drag("standard deviation", 8)
+    expect(balance.caption).to_contain_text("+ gap 0.00 nats")
+
+    sweep = exported.widget(9)
+    sweep.drag("β", 4)
+    expect(sweep.caption).to_have_text(example["sweep"].content["captions"][4])
+    assert np.array_equal(sweep.pixels("frame")[..., 3], example["frames"][4])
 
 
 def test_twins_on_one_page_do_not_meddle(exported, example):
@@ -111,7 +136,7 @@ def test_a_twin_that_cannot_be_drawn_leaves_its_picture(stored, tmp_path, open_h
 
 
 def test_on_a_dark_page_the_ink_is_light(stored, tmp_path, open_html, screenshot):
-    twins = "".join(cell.outputs[0].data["text/html"] for cell in stored[:5])
+    twins = "".join(cell.outputs[0].data["text/html"] for cell in stored)
     page = tmp_path / "dark.html"
     page.write_text(f'<!doctype html><body style="background:#111;color:#eee">{twins}', encoding="utf-8")
     opened = open_html(page)
@@ -125,7 +150,7 @@ def test_on_a_dark_page_the_ink_is_light(stored, tmp_path, open_html, screenshot
 def test_a_phone_shows_everything_without_scrolling_sideways(exported, screenshot):
     page = exported.page
     page.set_viewport_size({"width": 360, "height": 740})
-    for position in range(5):
+    for position in range(len(TWINS)):
         widget = exported.widget(position)
         widget.settle()
         inside = widget.host.bounding_box()
@@ -144,6 +169,10 @@ def test_a_frame_is_painted_in_the_frame_after_its_event(exported, record_proper
         (2, "image", 200),
         (3, "z1", 20),
         (4, "threshold", 5),
+        (6, "way", 4),
+        (7, "noise σ", 0),
+        (8, "mean", 30),
+        (9, "β", 4),
     ):
         widget = exported.widget(position)
         widget.host.evaluate(

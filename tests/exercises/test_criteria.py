@@ -96,6 +96,7 @@ def test_an_expected_infinity_is_matched_by_that_infinity_only() -> None:
         (x, x + 2, "Every number is off by 2"),
         (x, x.flip(0), "the right numbers in another order"),
         (x, x.cos(), "0 of 12 numbers agree."),
+        (x / torch.zeros(4), x, "result[0, 0] is "),
         (x, x.clone().index_fill(0, torch.tensor(1), 7.0), "result[1, 0] is 7. Expected -0.1818. 8 of 12"),
         ((x, 1), (x, 2), "result[1] is 2. Expected 1."),
         ((x, 1), (x,), "has 1 parts. Expected 2."),
@@ -125,6 +126,10 @@ def test_a_list_may_stand_for_a_tuple() -> None:
         ),
         (Observation("error", {}, Fault("NameError", "name 'k' is not defined")), "Is it spelt right?"),
         (Observation("error", {}, Fault("SystemExit", "")), "raised SystemExit."),
+        (
+            Observation("error", {}, Fault("NotImplementedError", "'xor' not implemented for 'Float'")),
+            "written `**`",
+        ),
     ],
 )
 def test_why_an_output_is_missing(observation: Observation, words: str) -> None:

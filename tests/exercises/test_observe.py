@@ -77,6 +77,14 @@ def test_what_came_before_an_error_is_kept() -> None:
     assert seen.fault is not None and seen.fault.kind == "ZeroDivisionError"
 
 
+def test_an_operation_that_torch_lacks_is_an_error_and_no_stub() -> None:
+    def power(x_hat: Tensor, x: Tensor) -> Any:
+        return x_hat ^ 2  # raises NotImplementedError
+
+    case = draw_cases(EXERCISE, 0)[0]
+    assert observe(EXERCISE, power, case).status == "error"
+
+
 def test_every_case_gets_inputs_of_its_own() -> None:
     first, second = materialise(TOYS).inputs, materialise(TOYS).inputs
     with torch.no_grad():

@@ -15,6 +15,7 @@ ORDER = (
     "runtime",
     "validation",
     "data",
+    "classifier",
     *("autoencoders", "denoising", "vae", "gan", "dcgan", "diffusion", "stable_diffusion"),
     "training",
     "metrics",

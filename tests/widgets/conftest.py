@@ -1,4 +1,7 @@
-"""One small widget of each family, built anew with whatever arguments a test wants to change."""
+"""Small widgets of each family, built anew with whatever arguments a test wants to change.
+
+A kind is a family, or a family and what is special, e.g. "FrameScrubber, choices".
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +15,10 @@ from course_utils.widgets.base import CourseWidget
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
 SCORES = np.random.default_rng(1).gamma(4, 0.005, 60)
 LIMITS = np.linspace(0, 0.1, 9)
+
+NATS = np.random.default_rng(4).gamma(2, 1, (2, 4, 3))  # kl and gap of 4 means and 3 standard deviations
+EVIDENCE = -2.3
+Z = np.linspace(-4, 4, 33)
 
 
 def counts(normal: np.ndarray, anomalous: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -30,6 +37,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "unit": "numbers",
         "index": 1,
         "row_labels": ("digit", "its copy"),
+    },
+    "FrameScrubber, choices": {
+        "frames": IMAGES[:24].reshape(2, 3, 4, 6, 5),
+        "stops": [0.25, 0.5, 0.75, 1.0],
+        "captions": [[[f"From {a} to {b}, {k}." for k in range(4)] for b in "xyz"] for a in "xy"],
+        "title": "Choices",
+        "label": "way",
+        "choices": {"from": ["x", "y"], "to": ["x", "y", "z"]},
+        "chosen": (0, 2),
     },
     "LatentScatter": {
         "embeddings": {
@@ -62,20 +78,74 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "anomalous_name": "ones",
         "index": 4,
     },
+    "ArrowField": {
+        "points": np.random.default_rng(5).normal(size=(3, 25, 2)),
+        "places": np.random.default_rng(6).uniform(-2, 2, (9, 2)),
+        "fields": {
+            "exact": np.random.default_rng(7).normal(size=(3, 9, 2)),
+            "learned": np.random.default_rng(8).normal(size=(3, 9, 2)),
+        },
+        "stops": [0.1, 0.5, 2.0],
+        "captions": [f"This is stop {k}." for k in range(3)],
+        "title": "Arrows",
+        "label": "noise",
+        "extent": (-2.0, 2.0, -3.0, 3.0),
+        "index": 1,
+    },
+    "ElboBalance": {
+        "means": np.linspace(-1, 2, 4),
+        "stds": np.array([0.25, 0.5, 1.0]),
+        "reconstruction": EVIDENCE + NATS[0] - NATS[1],
+        "kl": NATS[0],
+        "gap": NATS[1],
+        "log_evidence": EVIDENCE,
+        "z": Z,
+        "prior": np.exp(-0.5 * Z**2) / np.sqrt(2 * np.pi),
+        "posterior": np.exp(-2 * (Z - 1) ** 2) * np.sqrt(2 / np.pi),
+        "title": "Balance",
+        "mean_index": 1,
+        "std_index": 2,
+    },
+    "LatentSweep": {
+        "frames": IMAGES[:5],
+        "clouds": np.random.default_rng(9).normal(size=(5, 30, 2)) * np.arange(1, 6)[:, None, None],
+        "labels": np.arange(30) % 10,
+        "bars": np.random.default_rng(10).gamma(1, 1, (5, 8)),
+        "active": np.random.default_rng(11).random((5, 8)) > 0.5,
+        "stops": [0.01, 0.1, 1.0, 3.0, 10.0],
+        "captions": [f"This is model {k}." for k in range(5)],
+        "title": "Sweep",
+        "label": "weight",
+        "index": 2,
+        "row_labels": ("digit", "its copy"),
+        "cloud_labels": ("z1", "z2"),
+    },
 }
 
 
-def built(family: str, **changes: object) -> CourseWidget:
-    return getattr(widgets, family)(**ARGUMENTS[family] | changes)
+def built(kind: str, **changes: object) -> CourseWidget:
+    return getattr(widgets, kind.partition(",")[0])(**ARGUMENTS[kind] | changes)
 
 
 @pytest.fixture
 def build() -> Callable[..., CourseWidget]:
-    """build(family, **changes): a widget of the family, with these arguments changed."""
+    """build(kind, **changes): a widget of this kind, with these arguments changed."""
     return built
 
 
+@pytest.fixture
+def arguments() -> dict[str, dict[str, Any]]:
+    """The arguments of each kind."""
+    return ARGUMENTS
+
+
 @pytest.fixture(params=ARGUMENTS)
-def widget(request: pytest.FixtureRequest) -> CourseWidget:
-    """A widget of every family in turn."""
-    return built(request.param)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every kind in turn."""
+    return request.param
+
+
+@pytest.fixture
+def widget(kind: str) -> CourseWidget:
+    """A widget of every kind in turn."""
+    return built(kind)

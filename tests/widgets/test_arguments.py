@@ -14,7 +14,7 @@ USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to
 
 
 @pytest.mark.parametrize(
-    ("family", "changes", "message"),
+    ("kind", "changes", "message"),
     [
         (
             "FrameScrubber",
@@ -64,16 +64,92 @@ USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to
         ("ThresholdSlider", {"counts": np.tile([21, 0, 40, -1], (9, 1))}, r"got \[21, 0, 40, -1\]"),
         ("ThresholdSlider", {"anomalous_scores": []}, "anomalous_scores must be numbers"),
         ("ThresholdSlider", {"anomalous_name": "zeros"}, "must differ, got 'zeros' twice"),
+        (
+            "FrameScrubber, choices",
+            {"frames": ZEROS[:12].reshape(3, 2, 2, 6, 5)},
+            r"as long as its names: \(2, 3\) before K, H, W, got shape \(3, 2, 2, 6, 5\); axes follow",
+        ),
+        (
+            "FrameScrubber, choices",
+            {"frames": ZEROS},
+            r"must have the shape \(C1, C2, K, H, W\) or .* \(20, 6, 5\)",
+        ),
+        (
+            "FrameScrubber, choices",
+            {"captions": [["a"] * 4] * 2},
+            r"captions must be .* shape \(2, 4\) beside .* \(2, 3\)",
+        ),
+        (
+            "FrameScrubber, choices",
+            {"captions": [["a"], ["b", "c"], "d", "e"]},
+            "lists inside may differ in length",
+        ),
+        (
+            "FrameScrubber, choices",
+            {"captions": ["a"] * 3},
+            "lengths must be equal, got frames 4, stops 4, captions 3",
+        ),
+        ("FrameScrubber, choices", {"choices": {"way": ["a", "b"]}}, "must not bear the slider's label"),
+        (
+            "FrameScrubber, choices",
+            {"choices": {"from": "xy"}},
+            r"choices\['from'\] must be a list of different names, got 'xy'",
+        ),
+        ("FrameScrubber, choices", {"choices": {"from": ["x", "x"]}}, r"different names, got \['x', 'x'\]"),
+        (
+            "ArrowField",
+            {"points": np.zeros((3, 25))},
+            r"ArrowField: points must be numbers of shape \(K, N, 2\)",
+        ),
+        ("ArrowField", {"places": np.zeros((2, 9))}, r"places must be numbers of shape \(G, 2\)"),
+        ("ArrowField", {"fields": {}}, r"fields must be one or two, none named 'both', got \[\]"),
+        ("ArrowField", {"fields": {"both": np.zeros((3, 9, 2))}}, r"got \['both'\]; 'both' is what"),
+        (
+            "ArrowField",
+            {"fields": {"exact": np.zeros((9, 2))}},
+            r"fields\['exact'\] must be numbers of shape \(3, 9, 2\), got",
+        ),
+        ("ArrowField", {"stops": [1]}, "lengths must be equal, got points 3, stops 1, captions 3"),
+        ("ArrowField", {"extent": (-2, 2, 3, -3)}, r"ArrowField: extent must be .* got \(-2, 2, 3, -3\)"),
+        ("ElboBalance", {"means": [0, 0, 1, 2]}, "ElboBalance: means must ascend"),
+        ("ElboBalance", {"stds": [0.0, 0.5, 1]}, r"stds must be positive, got 0; .*exp\(0\.5 \* logvar\)"),
+        ("ElboBalance", {"kl": np.zeros((3, 4))}, r"kl must be numbers of shape \(4, 3\)"),
+        (
+            "ElboBalance",
+            {"kl": -np.ones((4, 3))},
+            "kl must not be negative, got -1 nats; a divergence never is",
+        ),
+        (
+            "ElboBalance",
+            {"log_evidence": -2.2998},
+            r"must equal log_evidence for every q, -2\.2998 nats, got -2\.3 at mean \d, std \d; a term may",
+        ),
+        ("ElboBalance", {"log_evidence": [-2.3]}, r"log_evidence must be numbers of shape \(\)"),
+        ("ElboBalance", {"posterior": np.zeros(32)}, r"posterior must be numbers of shape \(33\)"),
+        ("LatentSweep", {"frames": ZEROS[:4]}, "lengths must be equal, got frames 4, clouds 5, bars 5"),
+        ("LatentSweep", {"clouds": np.zeros((5, 29, 2))}, r"clouds must be numbers of shape \(K, 30, 2\)"),
+        ("LatentSweep", {"bars": -np.ones((5, 8))}, "bars must not be negative, got -1; .*clip it there"),
+        (
+            "LatentSweep",
+            {"active": np.ones((5, 8))},
+            r"active must be bool of shape \(5, 8\) like bars, got float64",
+        ),
+        ("LatentSweep", {"active": np.ones((5, 7), bool)}, r"got bool of shape \(5, 7\)"),
     ],
 )
-def test_an_error_says_what_came_and_what_is_likely(build, family, changes, message):
+def test_an_error_says_what_came_and_what_is_likely(build, kind, changes, message):
     with pytest.raises(ValueError, match=message):
-        build(family, **changes)
+        build(kind, **changes)
 
 
 def test_tensors_are_welcome(build):
     widget = build("FrameScrubber", frames=torch.zeros(5, 6, 5, dtype=torch.uint8))
     assert widget.still().dtype == np.uint8
+
+
+def test_a_balance_off_by_less_than_a_ten_thousandth_passes(build):
+    """Terms come from quadrature and float32."""
+    assert build("ElboBalance", log_evidence=-2.29995).caption.count("-2.30") == 1
 
 
 DTYPES = st.sampled_from(["uint8", "int64", "float32", "bool", "complex64", "U3"])

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from course_utils.widgets import frame_scrubber, latent_map, latent_scatter, threshold_slider
+from course_utils.plots import HIGHLIGHT, MODEL, REFERENCE
+from course_utils.widgets import (
+    arrow_field,
+    elbo_balance,
+    frame_scrubber,
+    latent_map,
+    latent_scatter,
+    latent_sweep,
+    threshold_slider,
+)
 from course_utils.widgets.pictures import GREYS, enlarge, fewer_greys, on_paper
 
 RNG = np.random.default_rng(0)
@@ -85,6 +94,95 @@ def test_bins_hold_every_score_once():
     assert threshold_slider.bin_shares(scores, edges).sum() == pytest.approx(1)
 
 
+def amount(picture: np.ndarray, colour: str) -> int:
+    """How many pixels bear exactly this colour."""
+    return int((picture == [int(colour[at : at + 2], 16) for at in (1, 3, 5)]).all(axis=2).sum())
+
+
+@pytest.mark.parametrize(
+    ("shown", "seen"), [("both", (True, True)), ("a", (True, False)), ("b", (False, True))]
+)
+def test_only_the_shown_arrows_are_drawn(shown, seen):
+    arrows = {"a": np.ones((12, 2)), "b": -np.ones((12, 2))}
+    picture = arrow_field.render(POINTS, POINTS / 2, arrows, shown, (-3, 3, -3, 3))
+    assert is_picture(picture)
+    assert (amount(picture, REFERENCE) > 0, amount(picture, MODEL) > 0) == seen
+
+
+def test_equal_arrows_lie_inside_each_other():
+    """The second is thinner and on top: the first shows on both of its sides."""
+    arrows = np.full((1, 2), (2.0, 0.0))
+    picture = arrow_field.render(POINTS, np.zeros((1, 2)), {"a": arrows, "b": arrows}, "both", (-3, 3, -3, 3))
+    across = picture[:, 72 + arrow_field.SIDE * 4 // 6].astype(int)  # in the middle of the arrow
+    inked = np.flatnonzero(np.ptp(across, axis=1) > 60)
+    blue = across[inked, 2]  # 167 in the outer arrow's pink, 0 in the inner one's orange
+    assert blue[len(blue) // 2] < 60
+    assert min(blue[0], blue[-1]) > 120
+
+
+def test_what_the_elbo_gains_the_gap_loses():
+    z = np.linspace(-3, 3, 61)
+    curves = {
+        name: elbo_balance.normal_density(z, 0, std) for name, std in (("prior", 1), ("posterior", 0.5))
+    }
+    pictures = [
+        elbo_balance.render(
+            {"z": z, **curves}, 0, 1, {"evidence": -1, "elbo": elbo, "reconstruction": -0.8}, (-6, 0)
+        )
+        for elbo in (-5, -3, -1)
+    ]
+    assert all(is_picture(picture) for picture in pictures)
+    wide, narrow, none = (amount(picture, HIGHLIGHT) for picture in pictures)
+    assert wide == pytest.approx(2 * narrow, rel=0.05)
+    assert none == 0
+    least, more, most = (amount(picture[440:], MODEL) for picture in pictures)
+    assert least < more < most
+
+
+def test_a_bar_that_leaves_the_axis_is_marked():
+    z = np.linspace(-3, 3, 61)
+    curves = {"z": z, "prior": np.exp(-(z**2)), "posterior": np.exp(-(z**2))}
+    far, further = (
+        elbo_balance.render(curves, 0, 1, {"evidence": -1, "elbo": elbo, "reconstruction": -2}, (-6, 0))
+        for elbo in (-7, -70)
+    )
+    near = elbo_balance.render(curves, 0, 1, {"evidence": -1, "elbo": -6, "reconstruction": -2}, (-6, 0))
+    assert np.array_equal(far, further)
+    assert not np.array_equal(near, far)
+
+
+def test_the_axis_of_nats_holds_the_better_states_and_the_evidence():
+    elbo = -RNG.gamma(1, 3, (20, 20)) - 2
+    low, high = elbo_balance.nats_axis(elbo, elbo + 0.5, -2.0)
+    assert (elbo >= low).mean() >= 0.5
+    assert low < -2 < high
+    assert high > elbo.max() + 0.5
+    far = elbo.copy()
+    far[elbo < np.quantile(elbo, 0.45)] *= 1000
+    assert elbo_balance.nats_axis(far, elbo + 0.5, -2.0)[0] == pytest.approx(low)
+
+
+def sweep(index: int, bars: np.ndarray, top: float = 1.0) -> np.ndarray:
+    names = ("upper", "lower"), "KL", ("z1", "z2")
+    return latent_sweep.render(
+        IMAGES[index], POINTS, LABELS, bars, np.array([True, False]), (3.0, top), names
+    )
+
+
+def test_a_model_brings_its_images_and_its_bars():
+    low, high = (sweep(5, np.array([share, 0.5])) for share in (0.4, 0.8))
+    assert is_picture(low)
+    assert holds(low, IMAGES[5], latent_sweep.ROOM)
+    assert not holds(low, IMAGES[6], latent_sweep.ROOM)
+    assert amount(high, MODEL) == pytest.approx(2 * amount(low, MODEL), rel=0.05)
+
+
+def test_a_bar_that_is_cut_bears_a_mark():
+    full, cut, more = (sweep(0, np.array([height, 0.5])) for height in (1.0, 1.5, 9.0))
+    assert np.array_equal(cut, more)
+    assert amount(cut, MODEL) > amount(full, MODEL)
+
+
 def test_fewer_greys_stay_near_and_keep_both_ends():
     every_grey = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     coarse = fewer_greys(every_grey)
@@ -99,3 +197,16 @@ def test_render_leaves_its_arguments_alone():
     latent_scatter.render(points, images, images, LABELS, 0)
     assert np.array_equal(points, POINTS)
     assert np.array_equal(images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("values", "room"), [([2.0, 3.0, 8.0], 8.0), ([2.0, 3.0, 10.0], 3.0), ([5.0], 5.0), ([0.0, 0.0], 0.0)]
+)
+def test_one_model_out_of_all_proportion_does_not_shrink_the_others(values, room):
+    assert latent_sweep.largest_but_outlier(np.array(values)) == room
+
+
+def test_codes_beyond_the_range_are_counted_where_they_are_left_out():
+    cloud = np.array([[0.0, 0.0], [0.0, 5.0], [-7.0, 1.0], [2.0, 2.0]])
+    assert latent_sweep.ring_label(cloud, reach=4) == "prior: 2 std; 50% of the codes lie beyond"
+    assert latent_sweep.ring_label(cloud, reach=8) == "prior: 2 std"

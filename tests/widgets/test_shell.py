@@ -12,7 +12,8 @@ from PIL import Image
 from traitlets import TraitError
 
 from course_utils.data import load, to_uint8
-from course_utils.widgets.base import STILL_COLOURS, CourseWidget, script
+from course_utils.widgets.base import SPAN, STILL_COLOURS, CourseWidget, script
+from course_utils.widgets.pictures import GREYS
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 MOVES = {
@@ -20,7 +21,12 @@ MOVES = {
     "LatentScatter": {"selected": 19, "embedding": "UMAP"},
     "LatentMap": {"z1": 2.0, "z2": -1.0},
     "ThresholdSlider": {"index": 0},
+    "FrameScrubber, choices": {"index": 3, "chosen": [1, 0]},
+    "ArrowField": {"index": 2, "shown": "learned"},
+    "ElboBalance": {"mean_index": 3, "std_index": 0},
+    "LatentSweep": {"index": 4},
 }
+UNSAID = ("embedding", "shown")  # moves that the caption does not tell
 
 
 def twin_of(widget: CourseWidget) -> str:
@@ -39,18 +45,18 @@ def data_of(twin: str) -> dict:
     return json.loads(text[4:-3])
 
 
-def test_assigning_state_moves_caption_and_picture(widget):
-    for name, value in MOVES[type(widget).__name__].items():
+def test_assigning_state_moves_caption_and_picture(kind, widget):
+    for name, value in MOVES[kind].items():
         caption, still = widget.caption, widget.still()
         setattr(widget, name, value)
         assert getattr(widget, name) == value
         assert not np.array_equal(widget.still(), still)
-        assert (widget.caption != caption) == (name != "embedding")
+        assert (widget.caption != caption) == (name not in UNSAID)
 
 
-def test_state_and_content_are_what_the_browser_gets(widget):
+def test_state_and_content_are_what_the_browser_gets(kind, widget):
     assert {"content", "pixels", *widget.STATE} <= set(widget.keys)
-    assert set(widget.content["state"]) == set(MOVES[type(widget).__name__])
+    assert set(widget.content["state"]) == set(MOVES[kind])
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,15 @@ def test_state_and_content_are_what_the_browser_gets(widget):
         ("LatentMap", "z1", 2.1, r"LatentMap: z1 must lie in -2\.\.2, got 2\.1; nothing was decoded beyond"),
         ("LatentMap", "z2", -1.1, r"LatentMap: z2 must lie in -1\.\.3, got -1\.1"),
         ("ThresholdSlider", "index", 9, r"ThresholdSlider: index must lie in 0\.\.8, got 9"),
+        ("FrameScrubber, choices", "index", 4, r"FrameScrubber: index must lie in 0\.\.3, got 4"),
+        ("FrameScrubber, choices", "chosen", [0, 3], r"chosen 'to' must lie in 0\.\.2, got 3"),
+        ("FrameScrubber, choices", "chosen", [0], r"one position for each of 2 choices, got \[0\]"),
+        ("FrameScrubber", "chosen", [0], r"one position for each of 0 choices, got \[0\]"),
+        ("ArrowField", "index", 3, r"ArrowField: index must lie in 0\.\.2, got 3"),
+        ("ArrowField", "shown", "all", r"shown must be one of 'both', 'exact', 'learned', got 'all'"),
+        ("ElboBalance", "mean_index", 4, r"ElboBalance: mean_index must lie in 0\.\.3, got 4"),
+        ("ElboBalance", "std_index", 3, r"ElboBalance: std_index must lie in 0\.\.2, got 3"),
+        ("LatentSweep", "index", -1, r"LatentSweep: index must lie in 0\.\.4, got -1"),
     ],
 )
 def test_state_outside_is_refused_and_stays(build, family, name, value, message):
@@ -80,7 +95,15 @@ def test_state_outside_is_refused_and_stays(build, family, name, value, message)
 
 @pytest.mark.parametrize(
     ("family", "changes"),
-    [("FrameScrubber", {"index": 5}), ("LatentScatter", {"selected": -1}), ("LatentMap", {"z": (0.0, 9.0)})],
+    [
+        ("FrameScrubber", {"index": 5}),
+        ("FrameScrubber, choices", {"chosen": (2, 0)}),
+        ("LatentScatter", {"selected": -1}),
+        ("LatentMap", {"z": (0.0, 9.0)}),
+        ("ArrowField", {"index": 3}),
+        ("ElboBalance", {"std_index": 3}),
+        ("LatentSweep", {"index": 5}),
+    ],
 )
 def test_a_start_outside_is_refused(build, family, changes):
     with pytest.raises(TraitError, match="must lie in"):
@@ -107,9 +130,9 @@ def test_the_still_keeps_white_white_and_loses_little(widget):
     assert np.abs(stored.astype(int) - whole).mean() < 1
 
 
-def test_two_runs_say_the_same(build, widget):
+def test_two_runs_say_the_same(build, kind, widget):
     """Stored outputs are compared with those of a fresh run."""
-    first, second = (item._repr_mimebundle_()[0] for item in (widget, build(type(widget).__name__)))
+    first, second = (item._repr_mimebundle_()[0] for item in (widget, build(kind)))
     assert {**first, VIEW: None} == {**second, VIEW: None}
 
 
@@ -121,12 +144,12 @@ def test_the_twin_holds_everything_and_asks_for_nothing(widget):
     assert not re.findall(r'\sid="', twin.split("<script>")[0])
 
 
-def test_the_twin_starts_in_the_present_state(widget):
-    for name, value in MOVES[type(widget).__name__].items():
+def test_the_twin_starts_in_the_present_state(kind, widget):
+    for name, value in MOVES[kind].items():
         setattr(widget, name, value)
     data = data_of(twin_of(widget))
     assert data["values"]["content"] == json.loads(json.dumps(widget.content))
-    assert {name: data["values"][name] for name in widget.STATE} == MOVES[type(widget).__name__]
+    assert {name: data["values"][name] for name in widget.STATE} == MOVES[kind]
     assert base64.b64decode(data["pixels"]) == widget.pixels
 
 
@@ -189,6 +212,124 @@ def test_the_map_says_where_a_hole_is(build):
     assert widget.caption.startswith("z = (-2.0, -1.0)")
 
 
+def test_without_choices_a_scrubber_knows_nothing_of_them(build):
+    """Chapters whose scrubbers have no choices store what they always stored."""
+    widget = build("FrameScrubber")
+    assert widget.STATE == ("index",)
+    assert "choices" not in widget.content
+    assert "chosen" not in data_of(twin_of(widget))["values"]
+
+
+def test_choices_lead_to_their_own_frames_and_the_slider_keeps_its_place(build):
+    widget = build("FrameScrubber, choices", index=3)
+    assert widget.chosen == [0, 2]
+    seen = {}
+    for a, b in np.ndindex(2, 3):
+        widget.chosen = [a, b]
+        assert widget.index == 3
+        assert widget.caption == f"From {'xy'[a]} to {'xyz'[b]}, 3."
+        seen[a, b] = widget.still().tobytes()
+    assert len(set(seen.values())) == 6
+    same = build("FrameScrubber, choices", captions=[f"Stop {k}." for k in range(4)], chosen=())
+    assert same.chosen == [0, 0]
+    assert same.content["captions"] == ["Stop 0.", "Stop 1.", "Stop 2.", "Stop 3."]
+    same.chosen, same.index = [1, 2], 2
+    assert same.caption == "Stop 2."
+
+
+def test_sheets_of_choices_follow_the_order_of_the_names(build, arguments):
+    """The frame of names (a, b) at stop k is tile (3 a + b) 4 + k, which is how the browser counts."""
+    frames = arguments["FrameScrubber, choices"]["frames"]
+    widget = build("FrameScrubber, choices")
+    sheet, tiles = np.asarray(Image.open(io.BytesIO(widget.pixels))), widget.content["tiles"]
+    for a, b, k in np.ndindex(2, 3, 4):
+        row, column = divmod((3 * a + b) * 4 + k, tiles["columns"])
+        assert np.array_equal(sheet[6 * row : 6 * row + 6, 5 * column : 5 * column + 5], frames[a, b, k])
+
+
+def test_many_frames_come_in_fewer_greys_and_few_as_they_are(build):
+    """Six models' frames are exact; 1,000 of 56 x 28 pixels cost a chapter about half a megabyte at most."""
+    data = load("mnist", "test", size=28)
+    digits = to_uint8(data.images[:200], data.value_range)[:, 0].numpy()
+    pairs = np.concatenate([digits[:100], digits[100:]], axis=1)
+    mixed = np.stack(
+        [(pairs * (1 - t) + np.roll(pairs, 1, axis=0) * t) for t in np.linspace(0, 1, 10)], axis=1
+    )
+    digit = list("0123456789")
+    widget = build(
+        "FrameScrubber, choices",
+        frames=mixed.astype(np.uint8).reshape(10, 10, 10, 56, 28),
+        stops=range(10),
+        captions=["A caption."] * 10,
+        choices={"from": digit, "to": digit},
+    )
+    sheet = np.asarray(Image.open(io.BytesIO(widget.pixels)))
+    assert len(np.unique(sheet)) == GREYS
+    assert len(twin_of(widget)) < 600_000
+    assert len(np.unique(np.asarray(Image.open(io.BytesIO(build("FrameScrubber").pixels))))) > 2 * GREYS
+
+
+def test_arrows_end_where_their_displacement_leads(build, arguments):
+    content, given = build("ArrowField").content, arguments["ArrowField"]
+    x0, x1, y0, y1 = given["extent"]
+    starts = np.array(content["starts"]).T / SPAN * (x1 - x0, y1 - y0)
+    for field, values in enumerate(given["fields"].values()):
+        ends = np.array(content["ends"][field]).swapaxes(1, 2) / SPAN * (x1 - x0, y1 - y0)
+        assert np.abs(ends - starts - values).max() < 2 * (y1 - y0) / SPAN
+
+
+def test_a_single_field_is_shown_by_its_name(build, arguments):
+    fields = {"exact": arguments["ArrowField"]["fields"]["exact"]}
+    widget = build("ArrowField", fields=fields)
+    assert widget.shown == "exact"
+    with pytest.raises(TraitError, match="must be one of 'exact', got 'both'"):
+        widget.shown = "both"
+
+
+def test_the_printed_balance_adds_up_in_every_state(build, arguments):
+    widget = build("ElboBalance")
+    numbers = r"log p\(x\) = (\S+) = ELBO (\S+) \+ gap (\S+) nats\. ELBO = reconstruction (\S+) - KL (\S+)\."
+    kl, gap = (arguments["ElboBalance"][part] for part in ("kl", "gap"))
+    for widget.mean_index, widget.std_index in np.ndindex(4, 3):
+        at = widget.mean_index, widget.std_index
+        found = re.search(numbers, widget.caption)
+        evidence, elbo, short, reconstruction, cost = (round(100 * float(text)) for text in found.groups())
+        assert evidence == elbo + short == -230
+        assert elbo == reconstruction - cost
+        assert (short, cost) == (round(100 * gap[at]), round(100 * kl[at]))
+
+
+def test_most_of_the_balance_lies_on_its_axis(build):
+    content = build("ElboBalance").content
+    elbo, reconstruction = np.array(content["elbo"]), np.array(content["reconstruction"])
+    assert (elbo >= 0).mean() >= 0.5
+    assert 0 < content["evidence"] < SPAN
+    assert max(elbo.max(), reconstruction.max()) <= SPAN
+    assert (elbo <= content["evidence"]).all()
+    assert (elbo <= reconstruction).all()
+
+
+def test_one_range_of_codes_and_bars_for_all_models(build):
+    """What lies far out is cut, and changes nothing for the others."""
+    clouds, bars = np.random.default_rng(0).normal(size=(5, 400, 2)) * 3, np.ones((5, 40))
+    clouds[0, 0], bars[0, 0] = 1e6, 50
+    labels = np.arange(400) % 10
+    content = build("LatentSweep", clouds=clouds, labels=labels, bars=bars, active=bars > 0).content
+    assert sum(height > 1 for row in content["bars"] for height in row) == 1
+    reach = 1 / content["ring"]["radius"]  # the ring's radius is 2, the plot's width 2 * reach
+    assert 8 < reach < 12
+    places = np.array(content["clouds"])
+    assert ((places >= 0) & (places <= SPAN)).all(axis=1).mean() > 0.98
+
+
+def test_the_prior_ring_fits_where_all_codes_have_collapsed(build, arguments):
+    clouds = np.zeros_like(arguments["LatentSweep"]["clouds"])
+    bars = np.zeros((5, 8))
+    content = build("LatentSweep", clouds=clouds, bars=bars, active=bars > 0).content
+    assert 0.3 < content["ring"]["radius"] < 0.5
+    assert np.array_equal(content["bars"], bars)
+
+
 def test_the_largest_widgets_of_a_chapter_fit_into_a_notebook(build):
     """600 digits with blurred copies, a map of 31 x 31, six grids of 3 x 10: a chapter may weigh 2 MB."""
     data = load("mnist", "test", size=32)
@@ -220,7 +361,22 @@ def test_the_largest_widgets_of_a_chapter_fit_into_a_notebook(build):
 
 
 def test_the_script_is_one_piece_of_plain_javascript(widget):
-    source = script(widget.FAMILY)
+    source = script(widget.FAMILY, *widget.PARTS)
     assert source.isascii()
     assert "</script" not in source
     assert "-->" not in source  # it would end the comment that hides the script from sanitisers
+
+
+def test_equal_frames_are_sent_once_and_found_again(build):
+    a, b, c = np.random.default_rng(5).integers(0, 256, (3, 6, 5), np.uint8)
+    widget = build("FrameScrubber", frames=np.stack([a, b, a, c, b]), index=0)
+    assert widget.content["tileOf"] == [0, 1, 0, 2, 1]
+    sheet = np.asarray(Image.open(io.BytesIO(widget.pixels)))
+    assert sheet.sum(dtype=int) == sum(tile.sum(dtype=int) for tile in (a, b, c))
+    first = widget.still()
+    widget.index = 2
+    assert np.array_equal(widget.still(), first)
+
+
+def test_frames_that_differ_need_no_table(build):
+    assert "tileOf" not in build("FrameScrubber").content

@@ -21,10 +21,30 @@ def test_numbers_share_one_count_of_decimals(values, step, texts):
     assert wording.fixed(values, step) == texts
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.5, 0.55], ["0.50", "0.55"]),
+        (np.linspace(-2, 3, 51)[[0, 19, 21]], ["-2.0", "-0.1", "0.1"]),
+        ([0.123456, 1], ["0.123", "1.000"]),
+        ([-1e-9, 2], ["0", "2"]),
+    ],
+)
+def test_numbers_are_as_short_as_they_are_exact(values, texts):
+    assert wording.shortest(values) == texts
+
+
 def test_ticks_lie_where_their_numbers_are():
     for value, share in wording.ticks(-3.0, 5.0):
         assert 0 <= share <= 1
         assert value == pytest.approx(-3 + 8 * share)
+
+
+def test_plain_steps_are_counted_by():
+    for high in np.linspace(0.3, 90, 50):
+        values = [value for value, _ in wording.ticks(0, high, 8, wording.PLAIN)]
+        step = values[1] - values[0]
+        assert any(np.isclose(step / 10.0 ** np.floor(np.log10(step * 1.001)), wording.PLAIN))
 
 
 def test_classes_that_do_not_occur_are_left_out():

@@ -1,7 +1,12 @@
-"""One module a chapter: NAMES of its released models, and train(name, ...) -> (model, Card)."""
+"""One module a chapter: NAMES of its released models, and train_released(name, ...) -> (model, Card)."""
 
 from types import ModuleType
 
-from course_utils.checkpoints.recipes import autoencoders
+from course_utils.checkpoints.recipes import autoencoders, classifier, denoising, vae
 
-CHAPTERS: dict[str, ModuleType] = {"autoencoders": autoencoders}
+CHAPTERS: dict[str, ModuleType] = {
+    "classifier": classifier,
+    "autoencoders": autoencoders,
+    "denoising": denoising,
+    "vae": vae,
+}

@@ -6,19 +6,17 @@
 Quality is measured on the 10,000 test images, with the float32 weights; peers are measured beside it.
 """
 
-import math
-import time
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from course_utils.autoencoders import ConvAE, he_init, principal_axes, reconstruction_error, train_step
-from course_utils.data import batches, load
+from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, require_recipe, rounded
+from course_utils.data import load
 from course_utils.metrics import roc_auc
 from course_utils.runtime import profile
-from course_utils.training import Card, TrainStep, in_batches, seeded, train
+from course_utils.training import Card, TrainStep, in_batches, seeded
 
 LATENT_DIMS = (2, 4, 8, 16, 32, 64)
 NORMAL_CLASS = 0
@@ -26,42 +24,24 @@ ONE_CLASS_LATENT = 8
 NAMES = (*(f"latent-{d}" for d in LATENT_DIMS), f"one-class-{NORMAL_CLASS}")
 STEPS = {"latent": 5_000, "one-class": 1_000}
 SPREAD_SEEDS = (0, 1, 2)
-BATCH_SIZE = 128
-
-Report = Callable[
-    [str, TrainStep, int], None
-]  # what is being trained, where it stands, how many steps in all
 
 
-def fit(
+def fit_autoencoder(
     latent_dim: int, x: Tensor, steps: int, seed: int, report: Callable[[TrainStep], None]
 ) -> tuple[ConvAE, float]:
-    """Train a ConvAE by Adam, learning rate 1e-3 falling to 0 along a cosine.
-
-    Args:
-        x: (N, 1, 32, 32) float in [0, 1].
-
-    Returns:
-        the model in evaluation mode on the CPU, and the wall-clock of the loop in seconds.
-    """
-    device = profile().device
+    """A ConvAE trained on x (N, 1, 32, 32), in evaluation mode on the CPU, and the seconds that it took."""
     with seeded(seed):
         model = ConvAE(latent_dim)
-        he_init(model).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-
-    def update(batch: Tensor) -> float:
-        loss = train_step(model, batch, optimizer)
-        schedule.step()
-        return loss
-
-    start = time.perf_counter()
-    for record in train(
-        update, batches(x.to(device), BATCH_SIZE, generator=torch.Generator().manual_seed(seed)), steps
-    ):
-        report(record)
-    return model.cpu().eval(), time.perf_counter() - start
+        he_init(model).to(profile().device)
+    seconds = fit(
+        model,
+        x,
+        lambda batch, optimizer: train_step(model, batch, optimizer),
+        steps=steps,
+        seed=seed,
+        report=report,
+    )
+    return model, seconds
 
 
 def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
@@ -74,8 +54,7 @@ def train_released(name: str, report: Report, steps: int | None = None) -> tuple
     Raises:
         ValueError: no such name.
     """
-    if name not in NAMES:
-        raise ValueError(f"train: no recipe {name!r} in chapter autoencoders, only: {', '.join(NAMES)}.")
+    require_recipe("autoencoders", name, NAMES)
     kind, _, number = name.rpartition("-")
     recipe = _all_digits if kind == "latent" else _one_class
     return recipe(name, int(number), steps or STEPS[kind], report)
@@ -83,7 +62,9 @@ def train_released(name: str, report: Report, steps: int | None = None) -> tuple
 
 def _all_digits(name: str, latent_dim: int, steps: int, report: Report) -> tuple[ConvAE, Card]:
     x, test = load("mnist", "train", size=32).images, load("mnist", "test", size=32).images
-    model, seconds = fit(latent_dim, x, steps, seed=0, report=lambda record: report(name, record, steps))
+    model, seconds = fit_autoencoder(
+        latent_dim, x, steps, seed=0, report=lambda record: report(name, record, steps)
+    )
     mean, axes = principal_axes(x.flatten(1), latent_dim)
     flat = test.flatten(1)
     quality = {
@@ -101,7 +82,9 @@ def _one_class(name: str, digit: int, steps: int, report: Report) -> tuple[ConvA
     for seed, normal in [(0, k) for k in range(10)] + [(seed, digit) for seed in SPREAD_SEEDS if seed]:
         x = load("mnist", "train", size=32).of_class(normal).images
         progress = partial(_labelled, report, f"{name}: digit {normal}, seed {seed}", steps)
-        models[normal, seed], seconds[normal, seed] = fit(ONE_CLASS_LATENT, x, steps, seed, progress)
+        models[normal, seed], seconds[normal, seed] = fit_autoencoder(
+            ONE_CLASS_LATENT, x, steps, seed, progress
+        )
     quality = {
         "auc_by_seed": {str(seed): one_class_auc(models[digit, seed], digit) for seed in SPREAD_SEEDS},
         "auc_by_normal_digit_seed_0": {str(k): one_class_auc(models[k, 0], k) for k in range(10)},
@@ -136,17 +119,6 @@ def _card(name: str, latent_dim: int, data: str, steps: int, seconds: float, qua
         seed=0,
         device=str(profile()),
         seconds=round(seconds),
-        quality=_rounded(quality),
+        quality=rounded(quality),
         command=f"course train autoencoders --only {name}",
     )
-
-
-def _rounded(quality: dict) -> dict:
-    return {
-        key: _rounded(value) if isinstance(value, dict) else _significant(value)
-        for key, value in quality.items()
-    }
-
-
-def _significant(value: float, digits: int = 5) -> float:
-    return round(value, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0.0
