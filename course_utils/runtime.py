@@ -55,13 +55,19 @@ def profile() -> Profile:
     if name not in NAMES:
         raise ValueError(f"profile: COURSE_PROFILE must be one of {', '.join(NAMES)}, got {name!r}.")
     if name != "gpu":
-        return Profile(name, torch.device("cpu"), None)
+        return Profile(name, torch.device("cpu"), torch.bfloat16 if name == "cpu" and _has_bf16() else None)
     if not has_gpu:
         raise RuntimeError(
             "profile: COURSE_PROFILE=gpu, but torch sees no GPU here. "
             "Unset COURSE_PROFILE to run on the CPU, or run `course doctor` to see why."
         )
     return Profile(name, torch.device("cuda"), torch.bfloat16)
+
+
+def _has_bf16() -> bool:
+    """Whether this CPU multiplies in bf16 by itself; where it does not, autocast slows it down."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch from 2.11 on
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _set_threads() -> None:

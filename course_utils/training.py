@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import autoencoders, classifier, denoising, vae
+from course_utils.diffusion import unet
 
 FOLDER = Path(__file__).parent / "checkpoints"
 ARCHITECTURES: dict[str, type[nn.Module]] = {
@@ -31,6 +32,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
         denoising.DenseDenoiser,
         vae.NeighbourVAE,
         vae.VAE,
+        unet.UNet,
     )
 }
 

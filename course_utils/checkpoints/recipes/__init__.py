@@ -2,11 +2,12 @@
 
 from types import ModuleType
 
-from course_utils.checkpoints.recipes import autoencoders, classifier, denoising, vae
+from course_utils.checkpoints.recipes import autoencoders, classifier, denoising, diffusion, vae
 
 CHAPTERS: dict[str, ModuleType] = {
     "classifier": classifier,
     "autoencoders": autoencoders,
     "denoising": denoising,
     "vae": vae,
+    "diffusion": diffusion,
 }
