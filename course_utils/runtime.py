@@ -66,7 +66,7 @@ def profile() -> Profile:
 
 def _has_bf16() -> bool:
     """Whether this CPU multiplies in bf16 by itself; where it does not, autocast slows it down."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch from 2.11 on
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

@@ -81,7 +81,7 @@ def test_every_recipe_trains_measures_and_can_be_loaded(tmp_path, capsys, chapte
 @pytest.mark.parametrize("chapter", chapters.CHAPTERS)
 def test_every_chapter_refuses_names_it_does_not_know(chapter):
     with pytest.raises(ValueError, match=f"no recipe 'nothing' in chapter {chapter}, only: "):
-        chapters.CHAPTERS[chapter].train_released("nothing", lambda *_: None)
+        chapters.train_released(chapter, "nothing", lambda *_: None)
 
 
 @pytest.mark.parametrize(

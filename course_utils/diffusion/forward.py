@@ -33,9 +33,9 @@ def q_step(x_prev: Tensor, t: Tensor, betas: Tensor, noise: Tensor) -> Tensor:
     Raises:
         TypeError, ValueError: see the module; t counts from 0 and has an entry for each image.
     """
-    _require_alike("q_step", x_prev=x_prev, noise=noise)
+    require_alike("q_step", x_prev=x_prev, noise=noise)
     require_betas("q_step", betas)
-    beta = _at("q_step", betas, t, x_prev)
+    beta = at_level("q_step", betas, t, x_prev)
     return (1 - beta).sqrt().to(x_prev) * x_prev + beta.sqrt().to(x_prev) * noise
 
 
@@ -53,7 +53,7 @@ def q_sample(x0: Tensor, t: Tensor, alphas_cumprod: Tensor, noise: Tensor) -> Te
     Returns:
         like x0: x_t.
     """
-    _require_alike("q_sample", x0=x0, noise=noise)
+    require_alike("q_sample", x0=x0, noise=noise)
     signal, sigma = _signal_and_sigma("q_sample", alphas_cumprod, t, x0)
     return signal * x0 + sigma * noise
 
@@ -73,7 +73,7 @@ def predict_x0(x_t: Tensor, t: Tensor, noise: Tensor, alphas_cumprod: Tensor) ->
     Returns:
         like x_t: x_0.
     """
-    _require_alike("predict_x0", x_t=x_t, noise=noise)
+    require_alike("predict_x0", x_t=x_t, noise=noise)
     signal, sigma = _signal_and_sigma("predict_x0", alphas_cumprod, t, x_t)
     if (signal == 0).any():
         raise ValueError(
@@ -97,7 +97,7 @@ def velocity(x0: Tensor, t: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Te
     Returns:
         like x0: v.
     """
-    _require_alike("velocity", x0=x0, noise=noise)
+    require_alike("velocity", x0=x0, noise=noise)
     signal, sigma = _signal_and_sigma("velocity", alphas_cumprod, t, x0)
     return signal * noise - sigma * x0
 
@@ -114,7 +114,7 @@ def x0_from_velocity(x_t: Tensor, t: Tensor, v: Tensor, alphas_cumprod: Tensor) 
     Returns:
         like x_t: x_0.
     """
-    _require_alike("x0_from_velocity", x_t=x_t, v=v)
+    require_alike("x0_from_velocity", x_t=x_t, v=v)
     signal, sigma = _signal_and_sigma("x0_from_velocity", alphas_cumprod, t, x_t)
     return signal * x_t - sigma * v
 
@@ -125,7 +125,7 @@ def noise_from_velocity(x_t: Tensor, t: Tensor, v: Tensor, alphas_cumprod: Tenso
     Returns:
         like x_t: the noise.
     """
-    _require_alike("noise_from_velocity", x_t=x_t, v=v)
+    require_alike("noise_from_velocity", x_t=x_t, v=v)
     signal, sigma = _signal_and_sigma("noise_from_velocity", alphas_cumprod, t, x_t)
     return sigma * x_t + signal * v
 
@@ -133,11 +133,11 @@ def noise_from_velocity(x_t: Tensor, t: Tensor, v: Tensor, alphas_cumprod: Tenso
 def _signal_and_sigma(function: str, alphas_cumprod: Tensor, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The factors of x_0 and of the noise, sqrt(abar_t) and sqrt(1 - abar_t), each (B, 1, ..., 1) like x."""
     require_alphas_cumprod(function, alphas_cumprod)
-    share = _at(function, alphas_cumprod, t, x)
+    share = at_level(function, alphas_cumprod, t, x)
     return share.sqrt().to(x), (1 - share).sqrt().to(x)
 
 
-def _at(function: str, schedule: Tensor, t: Tensor, x: Tensor) -> Tensor:
+def at_level(function: str, schedule: Tensor, t: Tensor, x: Tensor) -> Tensor:
     """(B, 1, ..., 1), where the schedule lies: its number for each image, in the finer of the two dtypes."""
     _require_levels(function, t, len(schedule), len(x))
     chosen = schedule[t.to(schedule.device)].to(torch.promote_types(schedule.dtype, x.dtype))
@@ -161,7 +161,7 @@ def _require_levels(function: str, t: Tensor, timesteps: int, batch: int) -> Non
         )
 
 
-def _require_alike(function: str, **named: Tensor) -> None:
+def require_alike(function: str, **named: Tensor) -> None:
     """Raise unless the arguments are batches of one shape and one dtype."""
     require_float_tensor(function, **named)
     require_same_shape(function, **named)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.diffusion.forward import _at, _require_alike, predict_x0
+from course_utils.diffusion.forward import at_level, predict_x0, require_alike
 from course_utils.diffusion.schedules import alphas_cumprod as cumulate
 from course_utils.diffusion.schedules import require_alphas_cumprod, require_betas
 from course_utils.validation import describe, require_int
@@ -66,7 +66,7 @@ def posterior_mean_variance(x0: Tensor, x_t: Tensor, t: Tensor, betas: Tensor) -
     Raises:
         TypeError, ValueError: shapes or dtypes differ, t does not fit, or betas are no variances.
     """
-    _require_alike("posterior_mean_variance", x0=x0, x_t=x_t)
+    require_alike("posterior_mean_variance", x0=x0, x_t=x_t)
     _require_noisy_betas("posterior_mean_variance", betas)
     beta = betas.double()
     abar = cumulate(beta)
@@ -74,7 +74,9 @@ def posterior_mean_variance(x0: Tensor, x_t: Tensor, t: Tensor, betas: Tensor) -
     of_x0 = beta * abar_prev.sqrt() / (1 - abar)
     of_x_t = (1 - abar_prev) * (1 - beta).sqrt() / (1 - abar)
     variance = beta * (1 - abar_prev) / (1 - abar)
-    a, b, v = (_at("posterior_mean_variance", table, t, x_t).to(x_t) for table in (of_x0, of_x_t, variance))
+    a, b, v = (
+        at_level("posterior_mean_variance", table, t, x_t).to(x_t) for table in (of_x0, of_x_t, variance)
+    )
     return a * x0 + b * x_t, v
 
 
@@ -94,7 +96,7 @@ def p_sample(model: Model, x_t: Tensor, t: int, betas: Tensor, noise: Tensor) ->
     Raises:
         TypeError, ValueError: as posterior_mean_variance.
     """
-    _require_alike("p_sample", x_t=x_t, noise=noise)
+    require_alike("p_sample", x_t=x_t, noise=noise)
     _require_noisy_betas("p_sample", betas)
     _require_level("p_sample", t, len(betas))
     x0_hat, _ = _guess(model, x_t, t, cumulate(betas.double()), clip_x0=False)
@@ -221,7 +223,7 @@ def ddim_step(
     Raises:
         TypeError, ValueError: shapes or dtypes differ, levels do not fit or do not fall, eta is out of range.
     """
-    _require_alike("ddim_step", x_t=x_t, noise_pred=noise_pred, noise=noise)
+    require_alike("ddim_step", x_t=x_t, noise_pred=noise_pred, noise=noise)
     _require_noisy_levels("ddim_step", [t, t_prev], alphas_cumprod)
     _require_eta("ddim_step", eta)
     x0_hat = predict_x0(x_t, _levels(x_t, t), noise_pred, alphas_cumprod)
@@ -293,7 +295,7 @@ def dpm_solver_pp_step(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cu
     Raises:
         TypeError, ValueError: shapes or dtypes differ, levels do not fit or do not fall.
     """
-    _require_alike("dpm_solver_pp_step", x_t=x_t, data=data)
+    require_alike("dpm_solver_pp_step", x_t=x_t, data=data)
     _require_noisy_levels("dpm_solver_pp_step", [t, t_prev], alphas_cumprod)
     abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
     h = _log_alpha_over_sigma(abar_s) - _log_alpha_over_sigma(abar_t)

@@ -88,6 +88,39 @@ def leaves_alone(points: float) -> Criterion:
     return Criterion("leaves inputs and global state alone", points, find)
 
 
+def runs(advice: str) -> Criterion:
+    """Ordinary cases end with a result: a gate, for what to say about exceptions.
+
+    Args:
+        advice: where to look.
+    """
+
+    def find(trials: Sequence[Trial]) -> Finding | None:
+        ordinary = (trial for trial in trials if trial.case.kind == ORDINARY)
+        return first(interrupted(trial, "result") for trial in ordinary if not trial.observed.values)
+
+    return Criterion("runs", 0.0, find, gate=True, advice=advice)
+
+
+def draws_nothing(gate: bool = False) -> Criterion:
+    """An answer takes the randomness that it is given, and adds none."""
+
+    def find(trials: Sequence[Trial]) -> Finding | None:
+        for trial in trials:
+            if any("random state" in words for words in trial.observed.changed):
+                return Finding(
+                    trial.case.name,
+                    "Your code draws random numbers of its own, or sets a seed.",
+                    "Expected a result that depends on the arguments alone.",
+                    "All randomness comes in as an argument, so that a call can be repeated and compared. "
+                    "Look for functions that draw, like randn_like, and for seeds.",
+                    about="all",
+                )
+        return None
+
+    return Criterion("draws nothing", 0.0, find, gate)
+
+
 def _disagreement(trial: Trial, outputs: str, stages: Sequence[Stage]) -> Finding | None:
     observed = trial.observed
     for name, expected in trial.expected.values.items():

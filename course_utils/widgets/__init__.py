@@ -7,6 +7,7 @@
     ArrowField         dots and arrows in a plane, at each stop of a slider
     ElboBalance        a normal q(z|x) to shape, and what that does to ELBO and gap
     LatentSweep        a slider over models: images, codes and the use of each latent
+    NoiseMixer         a slider through forward diffusion: images and noise, mixed in the browser
 
 Each shows in four ways: live (anywidget), as HTML that needs no kernel, as a picture, as a line of text.
 """
@@ -17,6 +18,7 @@ from course_utils.widgets.frame_scrubber import FrameScrubber
 from course_utils.widgets.latent_map import LatentMap
 from course_utils.widgets.latent_scatter import LatentScatter
 from course_utils.widgets.latent_sweep import LatentSweep
+from course_utils.widgets.noise_mixer import NoiseMixer
 from course_utils.widgets.threshold_slider import ThresholdSlider
 
 __all__ = [
@@ -26,5 +28,6 @@ __all__ = [
     "LatentMap",
     "LatentScatter",
     "LatentSweep",
+    "NoiseMixer",
     "ThresholdSlider",
 ]

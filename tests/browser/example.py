@@ -13,6 +13,7 @@ from course_utils.widgets import (
     LatentMap,
     LatentScatter,
     LatentSweep,
+    NoiseMixer,
     ThresholdSlider,
 )
 
@@ -168,3 +169,18 @@ sweep = LatentSweep(
     row_labels=("digit", "rebuilt"),
     cloud_labels=("z1", "z2"),
 )
+
+x0 = 2 * digits[:8] / 255 - 1
+noise = np.random.default_rng(2).normal(size=x0.shape)
+linear = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+scaled = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+angle = (np.arange(1001) / 1000 + 0.008) / 1.008 * np.pi / 2
+ratios = np.cos(angle[1:]) ** 2 / np.cos(angle[:-1]) ** 2
+schedules = {
+    "linear": linear,
+    "cosine": np.cumprod(ratios.clip(0.001)),
+    "scaled linear": scaled,
+    "cosine, clipped": np.cumprod(ratios.clip(0.98)),
+}
+mixer = NoiseMixer(x0, noise, {"linear": linear}, title="From an image to noise", index=250)
+comparer = NoiseMixer(x0, noise, schedules, title="Four ways to noise", index=250)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 WIDGETS = (
     *("scrubber", "coloured", "scatter", "latent_map", "threshold"),
     *("chooser", "arrows", "balance", "sweep"),
+    *("mixer", "comparer"),
 )
 
 
@@ -327,6 +328,77 @@ def test_images_codes_and_bars_follow_one_slider(shown, example, kernel_has):
     assert seen[0][1] > seen[2][1] > seen[1][1]  # more is paid at small β
 
 
+def test_the_browser_mixes_what_the_formula_says(shown, example, kernel_has):
+    """From nearly x0 to nearly noise: sqrt(kept) x0 + sqrt(1 - kept) noise, in ink."""
+    live, _ = shown("mixer")
+    x0, noise = example["x0"], example["noise"]
+    for t in (500, 0):
+        live.drag("t", t)
+        expect(live.slider("t")).to_have_value(str(t))
+        live.settle()
+        kept = example["linear"][t]
+        assert ink_error(live, kept**0.5 * x0 + (1 - kept) ** 0.5 * noise) <= 4
+        picture = live.pixels("rows")
+        assert (picture[picture[..., 3] == 255][:, :3] == live.ink()).all()
+        kernel_has("mixer.index", t)
+    assert ink_error(live, x0) < 6 < ink_error(live, noise)  # 0.01 of noise is left
+    live.drag("t", 999)
+    live.settle()
+    assert ink_error(live, noise) < 6 < ink_error(live, x0)
+
+
+def test_the_marker_on_the_curves_is_dragged_and_the_keyboard_steps(shown, page, kernel_has):
+    live, expected = shown("mixer")
+    slider, factors = live.slider("t"), expected.content["factors"][0]
+    page.mouse.move(*live.point("curves", 0.5, 0.5))
+    page.mouse.down()
+    expect(slider).not_to_have_value("250")
+    page.mouse.move(*live.point("curves", 1.2, 0.5), steps=6)  # beyond the edge the pointer keeps its hold
+    page.mouse.up()
+    expect(slider).to_have_value("999")
+    assert live.host.locator(".legend b").all_inner_texts() == [text.split(" ")[999] for text in factors]
+    slider.focus()
+    for key, t in (("ArrowLeft", 998), ("PageDown", 898), ("PageUp", 998), ("Home", 0), ("ArrowRight", 1)):
+        page.keyboard.press(key)
+        expect(slider).to_have_value(str(t))
+    expect(slider).to_have_attribute("aria-valuetext", "t = 1")
+    kernel_has("mixer.index", 1)
+
+
+def test_the_histogram_grows_into_the_bell(shown, example):
+    """The bars' area is the share of the pixels that lie in -3..3."""
+    live, _ = shown("mixer")
+    live.drag("t", 999)
+    live.settle()
+    picture = live.pixels("histogram").astype(int)
+    height, width = picture.shape[:2]
+    bars = (picture[..., 0] - picture[..., 2] > 100) & (picture[..., 3] > 100)  # orange
+    area = bars.sum() / ((width - 50) * (height - 44)) * 6 * 0.8  # of a plot 6 wide and 0.8 high
+    assert area == pytest.approx((np.abs(example["noise"]) < 3).mean(), rel=0.1)  # less the dashes upon it
+    centre = np.average((np.arange(width) - 42) / (width - 50) * 6 - 3, weights=bars.sum(axis=0))
+    assert abs(centre) < 0.1
+
+
+def test_each_schedule_mixes_its_own_row_and_one_is_plotted(shown, notebook, example, kernel_has):
+    live, expected = shown("comparer")
+    live.drag("t", 700)
+    live.settle()
+    for row, kept in enumerate(schedule[700] for schedule in example["schedules"].values()):
+        assert ink_error(live, kept**0.5 * example["x0"] + (1 - kept) ** 0.5 * example["noise"], row) <= 4
+    seen = set()
+    for name, texts in zip(example["schedules"], expected.content["factors"], strict=True):
+        live.slider("curves of").select_option(name)
+        kernel_has("comparer.shown", name)
+        live.settle()
+        assert live.host.locator(".legend b").all_inner_texts() == [text.split(" ")[700] for text in texts]
+        expect(live.host.locator(".legend").nth(1)).to_contain_text(f"pixels of x_t, {name}")
+        seen.add(live.pixels("curves").tobytes() + live.pixels("histogram").tobytes())
+    assert len(seen) == 4
+    notebook.kernel("comparer.shown, comparer.index = 'linear', 0")
+    expect(live.slider("curves of")).to_have_value("linear")
+    expect(live.slider("t")).to_have_value("0")
+
+
 @pytest.mark.parametrize("name", [name for name in WIDGETS if name != "coloured"])
 def test_browser_and_python_word_every_state_alike(shown, notebook, name):
     live, expected = shown(name)
@@ -344,6 +416,8 @@ def test_browser_and_python_word_every_state_alike(shown, notebook, name):
             "arrows": {"index": int(rng.integers(6))},
             "balance": {"mean_index": int(rng.integers(36)), "std_index": int(rng.integers(29))},
             "sweep": {"index": int(rng.integers(5))},
+            "mixer": {"index": int(rng.integers(1000))},
+            "comparer": {"index": int(rng.integers(1000))},
         }[name]
         lines = [f"{name}.{trait} = {value!r}" for trait, value in state.items()]
         caption = notebook.kernel("\n".join([*lines, f"print({name}.caption)"])).strip()
@@ -367,6 +441,16 @@ def test_both_themes_of_jupyterlab_are_readable(shown, notebook, page, screensho
 def shows(widget, part, image):
     """Whether a canvas shows this image and no other; large collections come in 32 steps of grey."""
     return np.abs(widget.pixels(part)[..., 3].astype(int) - image).max() <= 4
+
+
+def ink_error(widget, values, row=0):
+    """How far, of 255, the ink of a mixer's row is from 8 images of 32 x 32: at most, in 99.9% of the pixels.
+
+    The rest is for noise that was clipped.
+    """
+    picture = widget.pixels("rows")[34 * row :][:32, :, 3].astype(int)
+    images = np.stack([picture[:, 34 * k :][:, :32] for k in range(8)])
+    return np.quantile(np.abs(images - 127.5 * (values.clip(-1, 1) + 1)), 0.999)
 
 
 def amount(widget, part, colour):

@@ -14,6 +14,7 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 TWINS = (
     *("scrubber", "coloured", "scatter", "latent_map", "threshold", "scrubber"),
     *("chooser", "arrows", "balance", "sweep"),
+    *("mixer", "comparer"),
 )
 
 
@@ -81,6 +82,12 @@ def test_an_exported_page_keeps_its_sliders(exported, example):
     sweep.drag("β", 4)
     expect(sweep.caption).to_have_text(example["sweep"].content["captions"][4])
     assert np.array_equal(sweep.pixels("frame")[..., 3], example["frames"][4])
+
+    mixer = exported.widget(10)
+    mixer.drag("t", 0)
+    expect(mixer.caption).to_contain_text("t = 0: 99.99% of the variance is signal")
+    mixed = mixer.pixels("rows")[:, :32, 3].astype(int)
+    assert np.abs(mixed - example["digits"][0]).max() <= 6  # 0.01 of noise
 
 
 def test_twins_on_one_page_do_not_meddle(exported, example):
@@ -173,6 +180,8 @@ def test_a_frame_is_painted_in_the_frame_after_its_event(exported, record_proper
         (7, "noise σ", 0),
         (8, "mean", 30),
         (9, "β", 4),
+        (10, "t", 600),
+        (11, "t", 600),
     ):
         widget = exported.widget(position)
         widget.host.evaluate(
@@ -193,6 +202,51 @@ def test_a_frame_is_painted_in_the_frame_after_its_event(exported, record_proper
         delays = exported.page.evaluate("window.delays")
         assert delays
         record_property(f"{TWINS[position]}: median ms from event to picture", float(np.median(delays)))
+
+
+def test_every_step_of_a_drag_is_mixed(exported, record_property):
+    """As many pictures as positions, each another one; how long each takes is reported, not judged."""
+    for position in (10, 11):
+        widget = exported.widget(position)
+        slider = widget.slider("t")
+        slider.scroll_into_view_if_needed()
+        widget.host.evaluate(
+            """host => {
+                const root = host.shadowRoot;
+                const [input, picture] = ["input", "canvas[data-part=rows]"].map(part => root.querySelector(part));
+                const context = picture.getContext("2d");
+                const put = context.putImageData.bind(context);
+                let asked = 0;
+                Object.assign(window, {positions: new Set(), pictures: new Map(), delays: []});
+                input.addEventListener("input", event => {
+                    asked ||= event.timeStamp;
+                    window.positions.add(input.value);
+                });
+                context.putImageData = (image, ...place) => {
+                    put(image, ...place);
+                    window.pictures.set(input.value, image.data.reduce((sum, byte) => sum + byte, 0));
+                    if (asked) window.delays.push(performance.now() - asked);
+                    asked = 0;
+                };
+            }"""
+        )
+        box, mouse = slider.bounding_box(), exported.page.mouse
+        across = box["x"] + 8 + (box["width"] - 16) * 0.25
+        mouse.move(across, box["y"] + box["height"] / 2)
+        mouse.down()
+        for step in range(1, 31):
+            mouse.move(across + 3 * step, box["y"] + box["height"] / 2)
+            widget.settle()
+        mouse.up()
+        widget.settle()
+        positions, pictures, delays = exported.page.evaluate(
+            "[[...window.positions], [...window.pictures], window.delays]"
+        )
+        drawn = dict(pictures)
+        assert len(positions) == 30
+        assert set(positions) <= set(drawn)
+        assert len({drawn[at] for at in positions}) == 30
+        record_property(f"{TWINS[position]}: median ms from event to mixed picture", float(np.median(delays)))
 
 
 def test_a_trusted_notebook_shows_working_twins(lab, stored, write_notebook, open_notebook, example):

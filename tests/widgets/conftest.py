@@ -20,6 +20,13 @@ NATS = np.random.default_rng(4).gamma(2, 1, (2, 4, 3))  # kl and gap of 4 means 
 EVIDENCE = -2.3
 Z = np.linspace(-4, 4, 33)
 
+FADING = np.cumprod(1 - np.linspace(1e-3, 0.2, 50))  # alphas_cumprod of 50 steps
+MIXED = {
+    "x0": IMAGES[:3] / 127.5 - 1,
+    "noise": np.random.default_rng(12).normal(size=(3, 6, 5)),
+    "title": "Mixed",
+}
+
 
 def counts(normal: np.ndarray, anomalous: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """True positives, false positives, true negatives, false negatives at each threshold."""
@@ -119,6 +126,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "index": 2,
         "row_labels": ("digit", "its copy"),
         "cloud_labels": ("z1", "z2"),
+    },
+    "NoiseMixer": {**MIXED, "schedules": {"linear": FADING}, "index": 10},
+    "NoiseMixer, schedules": {
+        **MIXED,
+        "schedules": {"linear": FADING, "slow": FADING**0.5, "cut": FADING.clip(0.2)},
+        "index": 20,
     },
 }
 

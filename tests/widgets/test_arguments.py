@@ -135,6 +135,37 @@ USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to
             r"active must be bool of shape \(5, 8\) like bars, got float64",
         ),
         ("LatentSweep", {"active": np.ones((5, 7), bool)}, r"got bool of shape \(5, 7\)"),
+        (
+            "NoiseMixer",
+            {"x0": ZEROS[:3] + 255},
+            r"x0 must lie in -1\.\.1, got 255\.\.255; .* \(0, 255\), or bear",
+        ),
+        ("NoiseMixer", {"x0": ZEROS[:3, None]}, r"NoiseMixer: x0 must be numbers of shape \(N, h, w\)"),
+        (
+            "NoiseMixer",
+            {"noise": np.zeros((4, 6, 5))},
+            r"shapes must be equal, got x0 \(3, 6, 5\), noise \(4, 6, 5\)",
+        ),
+        ("NoiseMixer", {"noise": np.full((3, 6, 5), np.inf)}, "noise must be finite, got 90 of 90"),
+        ("NoiseMixer", {"schedules": {}}, "schedules must be one to 4, got 0; each has a row"),
+        ("NoiseMixer", {"schedules": {name: [1, 0] for name in "abcde"}}, "one to 4, got 5; .*shrink"),
+        (
+            "NoiseMixer",
+            {"schedules": {"a": [1, 0], "b": [1, 0.5, 0]}},
+            r"lengths must be equal, got schedules\['a'\] 2, schedules\['b'\] 3",
+        ),
+        ("NoiseMixer", {"schedules": {"a": [0.5]}}, r"schedules\['a'\] must hold two steps or more, got 1"),
+        ("NoiseMixer", {"schedules": {"a": [[1, 0]]}}, r"schedules\['a'\] must be numbers of shape \(T\)"),
+        (
+            "NoiseMixer",
+            {"schedules": {"a": [9.0, -0.1]}},
+            r"must lie in 0\.\.1, got -0\.1\.\.9; .*logarithms",
+        ),
+        (
+            "NoiseMixer",
+            {"schedules": {"a": [1e-4, 0.02]}},
+            r"must not rise from step to step, got 0\.0001 at first and 0\.02 at last; these may be betas",
+        ),
     ],
 )
 def test_an_error_says_what_came_and_what_is_likely(build, kind, changes, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_utils.plots import HIGHLIGHT, MODEL, REFERENCE
+from course_utils.plots import DATA, HIGHLIGHT, MODEL, REFERENCE
 from course_utils.widgets import (
     arrow_field,
     elbo_balance,
@@ -11,6 +11,7 @@ from course_utils.widgets import (
     latent_map,
     latent_scatter,
     latent_sweep,
+    noise_mixer,
     threshold_slider,
 )
 from course_utils.widgets.pictures import GREYS, enlarge, fewer_greys, on_paper
@@ -181,6 +182,54 @@ def test_a_bar_that_is_cut_bears_a_mark():
     full, cut, more = (sweep(0, np.array([height, 0.5])) for height in (1.0, 1.5, 9.0))
     assert np.array_equal(cut, more)
     assert amount(cut, MODEL) > amount(full, MODEL)
+
+
+def mixer(index: int, shown: str = "a", **schedules: np.ndarray) -> np.ndarray:
+    x0, noise = IMAGES[:3] / 127.5 - 1, np.random.default_rng(1).normal(size=(3, 8, 8))
+    return noise_mixer.render(x0, noise, schedules or {"a": np.linspace(1, 0, 11)}, index, shown)
+
+
+def test_a_mixture_begins_with_images_and_ends_with_noise():
+    noise = np.random.default_rng(1).normal(size=(3, 8, 8)).clip(-1, 1)
+    first, last = fewer_greys(IMAGES[:3]), fewer_greys(((noise + 1) * 127.5).round().astype(np.uint8))
+    room = (304, 304)  # 3 images of 8 pixels and two gaps of 2 are 28 pixels: 38 times as many fit into 1088
+    for image, other in zip(first, last, strict=True):
+        assert holds(mixer(0), image, room)
+        assert not holds(mixer(0), other, room)
+        assert holds(mixer(10), other, room)
+
+
+def test_half_the_variance_is_half_the_variance():
+    noise = RNG.normal(size=(5, 40, 40))
+    x0 = RNG.choice([-1.0, 1.0], (5, 40, 40))  # of variance 1, like the noise
+    mixed = noise_mixer.mix(x0, noise, 0.5)
+    assert np.abs(mixed - (x0 + noise) / 2**0.5).max() < 1e-12
+    assert mixed.var() == pytest.approx(1, abs=0.05)
+
+
+def test_bytes_span_their_reach_and_are_clipped_beyond():
+    values = np.array([-9.0, -4.0, 0.0, 2.0, 4.0, 9.0])
+    assert noise_mixer.as_bytes(values, 4.0).tolist() == [0, 0, 128, 191, 255, 255]
+
+
+def test_images_lie_in_rows_with_gaps():
+    rows = RNG.integers(1, 256, (2, 3, 4, 5), np.uint8)
+    picture = noise_mixer.lay_out(rows)
+    assert picture.shape == (2 * 4 + 2, 3 * 5 + 2 * 2)
+    for row, column in np.ndindex(2, 3):
+        assert np.array_equal(picture[6 * row :, 7 * column :][:4, :5], rows[row, column])
+    assert picture.sum(dtype=int) == rows.sum(dtype=int)
+
+
+def test_each_schedule_has_its_row_and_one_is_plotted():
+    ends = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 1.0])}
+    pictures = [mixer(1, shown, **ends) for shown in "ab"]
+    assert all(is_picture(picture) for picture in pictures)
+    height = 18 * 23  # two rows of 8 pixels and a gap of 2, 23 times enlarged
+    assert np.array_equal(pictures[0][: 16 + height], pictures[1][: 16 + height])
+    below = [picture[16 + height :] for picture in pictures]
+    assert not np.array_equal(*below)
+    assert all(amount(part, DATA) > 0 for part in below)
 
 
 def test_fewer_greys_stay_near_and_keep_both_ends():

@@ -25,6 +25,8 @@ MOVES = {
     "ArrowField": {"index": 2, "shown": "learned"},
     "ElboBalance": {"mean_index": 3, "std_index": 0},
     "LatentSweep": {"index": 4},
+    "NoiseMixer": {"index": 49},
+    "NoiseMixer, schedules": {"index": 0, "shown": "cut"},
 }
 UNSAID = ("embedding", "shown")  # moves that the caption does not tell
 
@@ -83,6 +85,9 @@ def test_state_and_content_are_what_the_browser_gets(kind, widget):
         ("ElboBalance", "mean_index", 4, r"ElboBalance: mean_index must lie in 0\.\.3, got 4"),
         ("ElboBalance", "std_index", 3, r"ElboBalance: std_index must lie in 0\.\.2, got 3"),
         ("LatentSweep", "index", -1, r"LatentSweep: index must lie in 0\.\.4, got -1"),
+        ("NoiseMixer", "index", 50, r"NoiseMixer: index must lie in 0\.\.49, got 50"),
+        ("NoiseMixer", "shown", "slow", r"NoiseMixer: shown must be one of 'linear', got 'slow'"),
+        ("NoiseMixer, schedules", "shown", "fast", r"one of 'linear', 'slow', 'cut', got 'fast'"),
     ],
 )
 def test_state_outside_is_refused_and_stays(build, family, name, value, message):
@@ -103,6 +108,7 @@ def test_state_outside_is_refused_and_stays(build, family, name, value, message)
         ("ArrowField", {"index": 3}),
         ("ElboBalance", {"std_index": 3}),
         ("LatentSweep", {"index": 5}),
+        ("NoiseMixer", {"index": -1}),
     ],
 )
 def test_a_start_outside_is_refused(build, family, changes):
@@ -380,3 +386,67 @@ def test_equal_frames_are_sent_once_and_found_again(build):
 
 def test_frames_that_differ_need_no_table(build):
     assert "tileOf" not in build("FrameScrubber").content
+
+
+def test_a_single_schedule_is_not_chosen_among(build):
+    widget = build("NoiseMixer")
+    assert widget.STATE == ("index",)
+    assert "shown" not in data_of(twin_of(widget))["values"]
+
+
+def test_the_bytes_of_images_and_noise_are_what_was_given(build, arguments):
+    """To half a step: of 2 / 255 for images, of 8 / 255 for noise."""
+    given = arguments["NoiseMixer"]
+    widget = build("NoiseMixer", noise=10 * given["noise"])
+    sheet, tiles = np.asarray(Image.open(io.BytesIO(widget.pixels))), widget.content["tiles"]
+    for k, (values, reach) in enumerate(
+        [*((image, 1) for image in given["x0"]), *((noise, 4) for noise in 10 * given["noise"])]
+    ):
+        row, column = divmod(k, tiles["columns"])
+        tile = sheet[6 * row : 6 * row + 6, 5 * column : 5 * column + 5]
+        assert np.abs(reach * (tile / 127.5 - 1) - values.clip(-reach, reach)).max() <= reach / 255 + 1e-9
+
+
+def test_shares_and_ratios_are_those_of_the_schedule(build):
+    kept = np.array([1, 0.9999, 0.996, 0.5, 0.48, 0.0034, 4.04e-5, 0])
+    widget = build("NoiseMixer", schedules={"own": kept}, label="step", index=4)
+    assert widget.caption == (
+        "step = 4: 48% of the variance is signal, 52% is noise; signal-to-noise ratio 0.923 (own)."
+    )
+    said = [
+        ("100%", "0%", "infinite"),
+        ("99.99%", "0.01%", "9,999"),
+        ("99.6%", "0.4%", "249"),
+        ("50%", "50%", "1.00"),
+        ("48%", "52%", "0.923"),
+        ("0.3%", "99.7%", "0.00341"),
+        ("0.004%", "99.996%", "0.0000404"),
+        ("0%", "100%", "0.00"),
+    ]
+    parts = widget.content["parts"]
+    assert list(zip(*(parts[name].split(" ") for name in ("signal", "noise", "snr")), strict=True)) == said
+    for texts, factor in zip(widget.content["factors"][0], (kept**0.5, (1 - kept) ** 0.5), strict=True):
+        assert np.abs(np.array(texts.split(" "), float) - factor).max() <= 0.0005
+
+
+def test_each_schedule_says_its_share_of_noise(build, arguments):
+    widget = build("NoiseMixer, schedules")
+    for widget.index in (0, 20, 49):
+        found = re.findall(r"([\d.]+)% \((\w+)\)", widget.caption)
+        schedules = arguments["NoiseMixer, schedules"]["schedules"]
+        assert [name for _, name in found] == list(schedules)
+        for share, name in found:
+            assert float(share) == pytest.approx(100 * (1 - schedules[name][widget.index]), abs=0.5)
+    assert widget.caption.startswith("t = 49: noise makes up ")
+
+
+def test_four_schedules_of_a_thousand_steps_fit_into_a_notebook(build):
+    """Whatever the step: noise does not compress."""
+    data = load("mnist", "test", size=32)
+    x0 = 2 * data.images[:8, 0].numpy() - 1
+    noise = np.random.default_rng(0).normal(size=x0.shape)
+    kept = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    schedules = {f"schedule {k}": kept**k for k in range(1, 5)}
+    for index in (0, 999):
+        widget = build("NoiseMixer", x0=x0, noise=noise, schedules=schedules, index=index)
+        assert len(twin_of(widget)) < 250_000

@@ -12,7 +12,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from course_utils.autoencoders import ConvAE, he_init, principal_axes, reconstruction_error, train_step
-from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, require_recipe, rounded
+from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.metrics import roc_auc
 from course_utils.runtime import profile
@@ -44,17 +44,8 @@ def fit_autoencoder(
     return model, seconds
 
 
-def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
-    """Train one of NAMES and measure it.
-
-    Args:
-        report: called after every update, for progress.
-        steps: instead of the recipe's number; the result is then not the released model.
-
-    Raises:
-        ValueError: no such name.
-    """
-    require_recipe("autoencoders", name, NAMES)
+def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:
+    """Train one of NAMES and measure it, see train_released."""
     kind, _, number = name.rpartition("-")
     recipe = _all_digits if kind == "latent" else _one_class
     return recipe(name, int(number), steps or STEPS[kind], report)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, require_recipe, rounded
+from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.classifier import DigitClassifier, train_step
 from course_utils.data import load
 from course_utils.metrics import feature_distance
@@ -23,17 +23,8 @@ STEPS = 3_000
 SHIFT = 2  # pixels
 
 
-def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
-    """Train one of NAMES and measure it.
-
-    Args:
-        report: called after every update, for progress.
-        steps: instead of the recipe's number; the result is then not the released model.
-
-    Raises:
-        ValueError: no such name.
-    """
-    require_recipe("classifier", name, NAMES)
+def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:
+    """Train one of NAMES and measure it, see train_released."""
     steps = steps or STEPS
     real = load("mnist", "train")
     images, labels = real.images.to(profile().device), real.labels.to(profile().device)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -60,12 +60,6 @@ def fit(
     seconds = time.perf_counter() - start
     model.cpu().eval()
     return seconds
-
-
-def require_recipe(chapter: str, name: str, names: Sequence[str]) -> None:
-    """Raise ValueError unless `name` is one of the chapter's recipes."""
-    if name not in names:
-        raise ValueError(f"train: no recipe {name!r} in chapter {chapter}, only: {', '.join(names)}.")
 
 
 def rounded(quality: dict) -> dict:

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from course_utils.autoencoders import ConvAE, he_init
-from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, require_recipe, rounded
+from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.denoising import DenseDenoiser, add_noise, cover_squares, psnr, restoration_step
 from course_utils.runtime import profile
@@ -76,17 +76,8 @@ def fit_denoiser(
     return fit(model.to(profile().device), x, step, steps=steps, seed=0, report=report)
 
 
-def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
-    """Train one of NAMES and measure it.
-
-    Args:
-        report: called after every update, for progress.
-        steps: instead of the recipe's number; the result is then not the released model.
-
-    Raises:
-        ValueError: no such name.
-    """
-    require_recipe("denoising", name, NAMES)
+def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:
+    """Train one of NAMES and measure it, see train_released."""
     steps = steps or STEPS
     recipe = RECIPES[name]
     x, test = (load("mnist", split, size=recipe.size).images for split in ("train", "test"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_utils.checkpoints.recipes.common import Report, require_recipe, rounded
+from course_utils.checkpoints.recipes.common import Report, rounded
 from course_utils.data import load
 from course_utils.diffusion.forward import q_sample
 from course_utils.diffusion.guidance import drop_labels, guided
@@ -27,7 +27,7 @@ from course_utils.runtime import profile
 from course_utils.training import Card, TrainStep, in_batches, load_checkpoint, seeded, write_atomically
 
 NAMES = ("mnist",)
-STEPS = 6_000
+STEPS = 3_000
 BATCH_SIZE = 64
 LEARNING_RATE = 5e-4
 WARM_UP = 200  # updates
@@ -40,17 +40,8 @@ SAMPLES, SAMPLING_STEPS = 2_000, 25
 GUIDANCE_SCALES = (1.0, 2.0, 4.0)
 
 
-def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
-    """Train one of NAMES and measure it.
-
-    Args:
-        report: called after every update, for progress.
-        steps: instead of the recipe's number; the result is then not the released model.
-
-    Raises:
-        ValueError: no such name.
-    """
-    require_recipe("diffusion", name, NAMES)
+def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:
+    """Train one of NAMES and measure it, see train_released."""
     steps = steps or STEPS
     run = Run(steps, state_file(name, steps))
     for record in run.records():
@@ -131,7 +122,7 @@ class Run:
         return loss.item()
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Positions of images, their levels, the noise, and the numbers that decide which labels are hidden."""
+        """Positions of images, their levels, their noise, and numbers that decide which labels are hidden."""
         device, size = self.images.device, (BATCH_SIZE,)
         chosen = torch.randint(len(self.images), size, generator=self.generator)
         t = torch.randint(TIMESTEPS, size, generator=self.generator)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, require_recipe, rounded
+from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.metrics import feature_distance
 from course_utils.runtime import profile
@@ -49,17 +49,8 @@ def binary_mnist(split: str) -> Tensor:
     return binarise(x, torch.rand(x.shape, generator=torch.Generator().manual_seed(SEEDS[split])))
 
 
-def train_released(name: str, report: Report, steps: int | None = None) -> tuple[nn.Module, Card]:
-    """Train one of NAMES and measure it.
-
-    Args:
-        report: called after every update, for progress.
-        steps: instead of the recipe's number; the result is then not the released model.
-
-    Raises:
-        ValueError: no such name.
-    """
-    require_recipe("vae", name, NAMES)
+def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:
+    """Train one of NAMES and measure it, see train_released."""
     kind, _, number = name.partition("-")
     steps = steps or STEPS[kind]
     if kind == "neighbours":

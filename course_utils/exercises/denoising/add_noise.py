@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from course_utils.exercises.compare import STAGES, TYPE
-from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, agree, edge, leaves_alone
+from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, agree, draws_nothing, edge, leaves_alone
 from course_utils.exercises.draw import Draw
-from course_utils.exercises.spec import ORDINARY, Case, Criterion, Exercise, Finding, Trial, misconceptions
+from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
 CLAMPED = "clamped to [0, 1]"
 
@@ -53,25 +53,6 @@ def draw_images(
     """Images and noise. Unless `strong`, x + sigma noise stays in [0, 1] for every weak sigma."""
     x, noise = draw.uniform(*shape, dtype=dtype), draw.normal(*shape, dtype=dtype)
     return (x, noise) if strong else (0.4 + 0.2 * x, noise.clamp(-2.5, 2.5))
-
-
-def draws_nothing() -> Criterion:
-    """An answer takes the randomness that it is given, and adds none."""
-
-    def find(trials: Sequence[Trial]) -> Finding | None:
-        for trial in trials:
-            if any("random state" in words for words in trial.observed.changed):
-                return Finding(
-                    trial.case.name,
-                    "Your code draws random numbers of its own, or sets a seed.",
-                    "Expected a result that depends on the arguments alone.",
-                    "All randomness comes in as an argument, so that a call can be repeated and compared. "
-                    "Look for functions that draw, like randn_like, and for seeds.",
-                    about="all",
-                )
-        return None
-
-    return Criterion("draws nothing", 0.0, find)
 
 
 def no_clamp(x: Tensor, sigma: float, noise: Tensor) -> Tensor:

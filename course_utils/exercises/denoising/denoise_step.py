@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 
 from course_utils.exercises.autoencoders.train_step import ADAM, CONFIG, SGD, TWO_STEPS, draw_model, update
 from course_utils.exercises.compare import TYPE
-from course_utils.exercises.criteria import agree, leaves_alone
-from course_utils.exercises.denoising.add_noise import draw_images, draws_nothing, weak_sigma
+from course_utils.exercises.criteria import agree, draws_nothing, leaves_alone
+from course_utils.exercises.denoising.add_noise import draw_images, weak_sigma
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import (
     ORDINARY,

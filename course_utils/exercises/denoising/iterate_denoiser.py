@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from course_utils.exercises.autoencoders.train_step import CONFIG
 from course_utils.exercises.compare import STAGES, TYPE
-from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, agree, leaves_alone
-from course_utils.exercises.denoising.add_noise import draws_nothing
+from course_utils.exercises.criteria import FLOAT64, SAME_DTYPE, agree, draws_nothing, leaves_alone
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.spec import ORDINARY, Answer, Case, Exercise, ToyModel, misconceptions
 from course_utils.exercises.toys import toy_shapes

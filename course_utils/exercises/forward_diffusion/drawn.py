@@ -5,7 +5,7 @@ x, noise   (B, C, H, W) float, all four sizes different, unless a case says othe
 t          (B,) int64, a different level for each image
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ from course_utils.exercises.criteria import (
     FLOAT64,
     SAME_DTYPE,
     agree,
+    draws_nothing,
     edge,
-    interrupted,
     ladder,
     leaves_alone,
+    runs,
 )
 from course_utils.exercises.draw import Draw
-from course_utils.exercises.spec import ORDINARY, Answer, Case, Criterion, Finding, Trial, call
+from course_utils.exercises.spec import ORDINARY, Answer, Case, Criterion, call
 
 ENDS = "the first and the last level"
 MIXED = "a float64 schedule, float32 images"
@@ -90,15 +91,11 @@ def batches(draw: Draw, schedule: Callable[[Draw, int], Tensor], spread: float =
 def on_batches(advice: str) -> tuple[Criterion, ...]:
     """The criteria of the exercises whose cases are `batches`: four points."""
     return (
-        Criterion(
-            "runs",
-            0,
-            _raised,
-            gate=True,
-            advice="Print the shapes just before this line. A schedule is (T,) and t is (B,), so there is a "
+        runs(
+            "Print the shapes just before this line. A schedule is (T,) and t is (B,), so there is a "
             "number for each image: (B,) of them. Images of shape (B, C, H, W) are met by (B, 1, 1, 1).",
         ),
-        Criterion("draws nothing", 0, _drew, gate=True),
+        draws_nothing(gate=True),
         *ladder(
             2,
             edge(
@@ -146,29 +143,6 @@ def on_schedules(
         *edges,
         *((leaves_alone(unchanged),) if unchanged else ()),
     )
-
-
-def _raised(trials: Sequence[Trial]) -> Finding | None:
-    """The first ordinary case without a result."""
-    for trial in trials:
-        if trial.case.kind == ORDINARY and "result" not in trial.observed.values:
-            return interrupted(trial, "result")
-    return None
-
-
-def _drew(trials: Sequence[Trial]) -> Finding | None:
-    """The first case in which random numbers were drawn, or a seed was set."""
-    for trial in trials:
-        if any("random state" in words for words in trial.observed.changed):
-            return Finding(
-                trial.case.name,
-                "Your code draws random numbers, or sets a seed.",
-                "Expected a result that depends on the arguments alone.",
-                "The noise comes in as an argument: only whoever knows it can ask a network for it, and "
-                "undo it. Look for functions that draw, like randn_like.",
-                about="all",
-            )
-    return None
 
 
 def take_first(schedule: Tensor, t: Tensor) -> Tensor:

@@ -5,15 +5,11 @@ model   TinyNoisePredictor, see exercises/toys.py
 table   (T,) float, a number for each level
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from course_utils.exercises.compare import first
-from course_utils.exercises.criteria import interrupted
 from course_utils.exercises.draw import Draw
-from course_utils.exercises.spec import ORDINARY, Answer, Criterion, Finding, ToyModel, Trial
+from course_utils.exercises.spec import Answer, ToyModel
 from course_utils.exercises.toys import toy_shapes
 
 IMAGE = (2, 3, 4)  # channels, height, width
@@ -73,32 +69,3 @@ def step_back(model: Answer, x_t: Tensor, t: int, betas: Tensor, noise: Tensor) 
     """The right step, for answers that are wrong elsewhere."""
     mean, variance = posterior(guess_x0(model, x_t, t, betas), x_t, t, betas)
     return mean + variance.sqrt() * noise
-
-
-def runs(advice: str) -> Criterion:
-    """Ordinary cases end without an exception; where to look otherwise."""
-
-    def find(trials: Sequence[Trial]) -> Finding | None:
-        ordinary = (trial for trial in trials if trial.case.kind == ORDINARY)
-        return first(interrupted(trial, "result") for trial in ordinary if not trial.observed.values)
-
-    return Criterion("runs", 0.0, find, gate=True, advice=advice)
-
-
-def draws_nothing() -> Criterion:
-    """An answer takes the randomness that it is given, and adds none."""
-
-    def find(trials: Sequence[Trial]) -> Finding | None:
-        for trial in trials:
-            if any("random state" in words for words in trial.observed.changed):
-                return Finding(
-                    trial.case.name,
-                    "Your code draws random numbers of its own, or sets a seed.",
-                    "Expected a result that depends on the arguments alone.",
-                    "All randomness comes in as an argument, so that a step can be repeated and compared. "
-                    "Look for functions that draw, like randn_like, and for seeds.",
-                    about="all",
-                )
-        return None
-
-    return Criterion("draws nothing", 0.0, find)

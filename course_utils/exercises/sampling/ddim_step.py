@@ -10,15 +10,9 @@ import torch
 from torch import Tensor
 
 from course_utils.exercises.compare import STAGES, TYPE
-from course_utils.exercises.criteria import SAME_DTYPE, agree, edge, leaves_alone
+from course_utils.exercises.criteria import SAME_DTYPE, agree, draws_nothing, edge, leaves_alone
 from course_utils.exercises.draw import Draw
-from course_utils.exercises.sampling.common import (
-    DTYPES,
-    SAME_DTYPE_AS_IMAGES,
-    draw_betas,
-    draws_nothing,
-    shares,
-)
+from course_utils.exercises.sampling.common import DTYPES, SAME_DTYPE_AS_IMAGES, draw_betas, shares
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
 WITH_NOISE = "eta above 0"

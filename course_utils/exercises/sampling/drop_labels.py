@@ -9,9 +9,8 @@ null_label   int, K or more
 import torch
 from torch import Tensor
 
-from course_utils.exercises.criteria import edge, ladder
+from course_utils.exercises.criteria import draws_nothing, edge, ladder
 from course_utils.exercises.draw import Draw
-from course_utils.exercises.sampling.common import draws_nothing
 from course_utils.exercises.spec import ORDINARY, Case, Exercise, misconceptions
 
 ENDS = "drop_prob 0 and 1, and u equal to drop_prob"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from course_utils.exercises.compare import STAGES, TYPE
-from course_utils.exercises.criteria import SAME_DTYPE, agree, edge, leaves_alone
+from course_utils.exercises.criteria import SAME_DTYPE, agree, draws_nothing, edge, leaves_alone, runs
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.sampling.common import (
     DTYPES,
@@ -19,10 +19,8 @@ from course_utils.exercises.sampling.common import (
     SAME_DTYPE_AS_IMAGES,
     draw_betas,
     draw_model,
-    draws_nothing,
     guess_x0,
     posterior,
-    runs,
     shares,
 )
 from course_utils.exercises.spec import ORDINARY, Answer, Case, Exercise, misconceptions

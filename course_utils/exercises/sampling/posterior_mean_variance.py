@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from course_utils.exercises.compare import STAGES, TYPE
-from course_utils.exercises.criteria import SAME_DTYPE, agree, leaves_alone
+from course_utils.exercises.criteria import SAME_DTYPE, agree, leaves_alone, runs
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.sampling.common import (
     DTYPES,
     SAME_DTYPE_AS_IMAGES,
     draw_betas,
     per_image,
-    runs,
     shares,
     shares_before,
 )

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
 from course_utils.exercises.draw import Draw
 from course_utils.exercises.layers import (
@@ -27,6 +26,7 @@ from course_utils.exercises.layers import (
     part,
     place,
     require_layers,
+    wake,
 )
 from course_utils.exercises.spec import ORDINARY, Answer, Case, Exercise, misconceptions
 
@@ -94,9 +94,7 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     model: Any = build(answer, before, after, TIME_DIM)
     blank = torch.zeros(1, before, 2, 2), torch.zeros(1, TIME_DIM)
     require_layers(model, lambda: model(*blank))
-    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            model(*blank)
+    wake(model, *blank)
     placed, missing, extra = place(inputs["layers"], model)
     yield "layers", [missing, extra]
     if missing or extra:
