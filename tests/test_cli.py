@@ -14,8 +14,8 @@ from course_utils.training import load_card, load_checkpoint
 def few_images(monkeypatch):
     """The recipes on 200 digits of each split."""
 
-    def few(name, split, size=28):
-        return load(name, "test", size=size).balanced(20)
+    def few(name, split, value_range=(0, 1), size=28):
+        return load(name, "test", value_range=value_range, size=size).balanced(20)
 
     for chapter in chapters.CHAPTERS.values():
         monkeypatch.setattr(chapter, "load", few)

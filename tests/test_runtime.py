@@ -31,7 +31,16 @@ def test_budgets_follow_the_profile(environment, name, budget):
     assert chosen.pick(ci=1, cpu=2, gpu=3) == budget
     assert str(chosen).startswith(f"profile {name} on")
     with chosen.autocast():
-        assert not torch.is_autocast_enabled("cpu")
+        assert torch.is_autocast_enabled("cpu") == (chosen.autocast_dtype is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "has", "expected"), [("cpu", True, torch.bfloat16), ("cpu", False, None), ("ci", True, None)]
+)
+def test_bf16_is_used_where_the_processor_has_it(environment, name, has, expected):
+    environment.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
+    environment.setenv("COURSE_PROFILE", name)
+    assert runtime.profile().autocast_dtype == expected
 
 
 def test_autocast_runs_in_the_profiles_precision():

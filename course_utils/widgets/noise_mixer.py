@@ -8,8 +8,9 @@
 
     x_t = sqrt(alphas_cumprod[t]) x0 + sqrt(1 - alphas_cumprod[t]) noise
 
-x0 and noise are sent once, a byte a number; the browser mixes them anew for every t, one row of images for
-each schedule. The bytes of noise span -4..4: what lies beyond, 1 number in 16,000, is clipped.
+x0 and noise are sent once, in one and two bytes a number (steps of one byte would show in the histogram); the
+browser mixes them anew for every t, one row of images for each schedule. The bytes of noise span -4..4: what lies
+beyond, 1 number in 16,000, is clipped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ SENTENCES = {  # of one schedule and of several; shares are those of data of var
     "several": "{label} = {t}: noise makes up {shares} of the variance.",
 }
 MOST_SCHEDULES = 4
-NOISE_REACH = 4.0  # standard deviations that the bytes of noise span on either side
+NOISE_REACH = 4.0  # standard deviations that noise spans on either side when it is sent
 MILLION = 1_000_000  # alphas_cumprod is sent in millionths
 GAP = 2  # image pixels between images
 REACH = 3.0  # of the histogram, on either side of 0
@@ -49,9 +50,16 @@ def mix(x0: np.ndarray, noise: np.ndarray, kept: float) -> np.ndarray:
     return kept**0.5 * x0 + (1 - kept) ** 0.5 * noise
 
 
-def as_bytes(values: np.ndarray, reach: float) -> np.ndarray:
-    """Numbers as uint8: 0..255 for -reach..reach, clipped beyond."""
-    return ((values.clip(-reach, reach) / reach + 1) * 127.5).round().astype(np.uint8)
+def as_ink(values: np.ndarray) -> np.ndarray:
+    """Numbers as uint8: 0..255 for -1..1, clipped beyond."""
+    return ((values.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
+
+
+def as_two_bytes(noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upper and lower uint8 of 0..65535 for -NOISE_REACH..NOISE_REACH, clipped beyond."""
+    shares = noise.clip(-NOISE_REACH, NOISE_REACH) / NOISE_REACH
+    steps = ((shares + 1) * 32767.5).round().astype(np.uint16)
+    return (steps >> 8).astype(np.uint8), (steps & 255).astype(np.uint8)
 
 
 def lay_out(rows: np.ndarray) -> np.ndarray:
@@ -86,7 +94,7 @@ def render(
     rows = {name: mix(x0, noise, float(kept[index])) for name, kept in schedules.items()}
     names = list(schedules) if len(schedules) > 1 else []
     left = 16 + 14 * max(map(len, names), default=0)
-    ink = pictures.fewer_greys(as_bytes(np.stack(list(rows.values())), 1.0))
+    ink = pictures.fewer_greys(as_ink(np.stack(list(rows.values()))))
     picture = pictures.enlarge(lay_out(ink), (ROOM[0] + 16 - left, ROOM[1]))
     height, width = picture.shape
     card = pictures.Card(max(1120, left + width + 16), height + 400)
@@ -129,7 +137,7 @@ class NoiseMixer(CourseWidget):
 
     Args:
         x0: (N, h, w) float in [-1, 1].
-        noise: (N, h, w) float, standard normal. Shown in steps of 1/32, and clipped to -4..4.
+        noise: (N, h, w) float, standard normal; clipped to -4..4.
         schedules: name -> (T,) float, alphas_cumprod, one to four of equal length T >= 2.
         title: heading of the widget.
         label: name of the slider and of what it counts.
@@ -166,9 +174,7 @@ class NoiseMixer(CourseWidget):
         if len(self._schedules) > 1:
             self.STATE = ("index", "shown")
         self._label = label
-        sheet, tiles = pictures.sheet(
-            np.concatenate([as_bytes(self._x0, 1.0), as_bytes(self._noise, NOISE_REACH)])
-        )
+        sheet, tiles = pictures.sheet(np.concatenate([as_ink(self._x0), *as_two_bytes(self._noise)]))
         content = {"title": title, "label": label, "names": list(self._schedules), "tiles": tiles, "gap": GAP}
         content |= {"count": len(self._x0), "noiseReach": NOISE_REACH, "colours": COLOURS}
         super().__init__(

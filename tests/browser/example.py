@@ -170,7 +170,7 @@ sweep = LatentSweep(
     cloud_labels=("z1", "z2"),
 )
 
-x0 = 2 * digits[:8] / 255 - 1
+x0 = digits[:8] / 127.5 - 1
 noise = np.random.default_rng(2).normal(size=x0.shape)
 linear = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
 scaled = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)

@@ -337,7 +337,7 @@ def test_the_browser_mixes_what_the_formula_says(shown, example, kernel_has):
         expect(live.slider("t")).to_have_value(str(t))
         live.settle()
         kept = example["linear"][t]
-        assert ink_error(live, kept**0.5 * x0 + (1 - kept) ** 0.5 * noise) <= 4
+        assert ink_error(live, kept**0.5 * x0 + (1 - kept) ** 0.5 * noise) <= 1
         picture = live.pixels("rows")
         assert (picture[picture[..., 3] == 255][:, :3] == live.ink()).all()
         kernel_has("mixer.index", t)
@@ -384,7 +384,7 @@ def test_each_schedule_mixes_its_own_row_and_one_is_plotted(shown, notebook, exa
     live.drag("t", 700)
     live.settle()
     for row, kept in enumerate(schedule[700] for schedule in example["schedules"].values()):
-        assert ink_error(live, kept**0.5 * example["x0"] + (1 - kept) ** 0.5 * example["noise"], row) <= 4
+        assert ink_error(live, kept**0.5 * example["x0"] + (1 - kept) ** 0.5 * example["noise"], row) <= 1
     seen = set()
     for name, texts in zip(example["schedules"], expected.content["factors"], strict=True):
         live.slider("curves of").select_option(name)

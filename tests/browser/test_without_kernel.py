@@ -212,9 +212,8 @@ def test_every_step_of_a_drag_is_mixed(exported, record_property):
         slider.scroll_into_view_if_needed()
         widget.host.evaluate(
             """host => {
-                const root = host.shadowRoot;
-                const [input, picture] = ["input", "canvas[data-part=rows]"].map(part => root.querySelector(part));
-                const context = picture.getContext("2d");
+                const input = host.shadowRoot.querySelector("input");
+                const context = host.shadowRoot.querySelector("[data-part=rows]").getContext("2d");
                 const put = context.putImageData.bind(context);
                 let asked = 0;
                 Object.assign(window, {positions: new Set(), pictures: new Map(), delays: []});

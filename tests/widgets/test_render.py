@@ -207,9 +207,12 @@ def test_half_the_variance_is_half_the_variance():
     assert mixed.var() == pytest.approx(1, abs=0.05)
 
 
-def test_bytes_span_their_reach_and_are_clipped_beyond():
-    values = np.array([-9.0, -4.0, 0.0, 2.0, 4.0, 9.0])
-    assert noise_mixer.as_bytes(values, 4.0).tolist() == [0, 0, 128, 191, 255, 255]
+def test_bytes_span_their_range_and_are_clipped_beyond():
+    values = np.array([-9.0, -1.0, 0.0, 0.5, 1.0, 9.0])
+    assert noise_mixer.as_ink(values).tolist() == [0, 0, 128, 191, 255, 255]
+    upper, lower = noise_mixer.as_two_bytes(4 * values)
+    assert upper.tolist() == [0, 0, 128, 191, 255, 255]
+    assert lower.tolist() == [0, 0, 0, 255, 255, 255]
 
 
 def test_images_lie_in_rows_with_gaps():

@@ -395,16 +395,18 @@ def test_a_single_schedule_is_not_chosen_among(build):
 
 
 def test_the_bytes_of_images_and_noise_are_what_was_given(build, arguments):
-    """To half a step: of 2 / 255 for images, of 8 / 255 for noise."""
-    given = arguments["NoiseMixer"]
-    widget = build("NoiseMixer", noise=10 * given["noise"])
+    """Images of 256 greys come as they are, noise to half a step of 8 / 65535; beyond -4..4 it is clipped."""
+    x0, noise = arguments["NoiseMixer"]["x0"], 3 * arguments["NoiseMixer"]["noise"]
+    widget = build("NoiseMixer", noise=noise)
     sheet, tiles = np.asarray(Image.open(io.BytesIO(widget.pixels))), widget.content["tiles"]
-    for k, (values, reach) in enumerate(
-        [*((image, 1) for image in given["x0"]), *((noise, 4) for noise in 10 * given["noise"])]
-    ):
-        row, column = divmod(k, tiles["columns"])
-        tile = sheet[6 * row : 6 * row + 6, 5 * column : 5 * column + 5]
-        assert np.abs(reach * (tile / 127.5 - 1) - values.clip(-reach, reach)).max() <= reach / 255 + 1e-9
+    corners = [divmod(k, tiles["columns"]) for k in range(9)]
+    ink, upper, lower = np.array(
+        [sheet[6 * row :, 5 * column :][:6, :5] for row, column in corners], float
+    ).reshape(3, 3, 6, 5)
+    assert np.abs(ink / 127.5 - 1 - x0).max() < 1e-9
+    sent = 4 * ((256 * upper + lower) / 32767.5 - 1)
+    assert np.abs(noise).max() > 4
+    assert np.abs(sent - noise.clip(-4, 4)).max() <= 4 / 65535 + 1e-9
 
 
 def test_shares_and_ratios_are_those_of_the_schedule(build):

@@ -7,7 +7,9 @@ async function build(frame) {
   const several = names.length > 1;
   const last = kept[0].length - 1;
   const atlas = await Atlas.load(frame);
-  const [x0, noise] = [readTiles(atlas, 0, count, 1), readTiles(atlas, count, count, noiseReach)];
+  const [ink, upper, lower] = [0, 1, 2].map(part => readTiles(atlas, part * count, count));
+  const x0 = Float32Array.from(ink, byte => byte / 127.5 - 1);
+  const noise = Float32Array.from(upper, (byte, i) => noiseReach * ((256 * byte + lower[i]) / 32767.5 - 1));
   const rows = new MixedRows(atlas, count, names.length, gap);
   const texts = factors.map(pair => pair.map(text => text.split(" ")));
   const said = several ? shares.map(text => text.split(" ")) : mapValues(parts, text => text.split(" "));
@@ -71,14 +73,20 @@ async function build(frame) {
   };
   const drawBars = (context, theme, counts) => {
     const perCount = bins / (2 * reach * x0.length * top); // from a count to a share of the plot's height
+    const heights = Array.from(counts, found => Math.min(1, found * perCount));
     context.fillStyle = theme.visible(colours.pixels);
+    context.globalAlpha = 0.7;
+    context.beginPath(); // one path, which has no seams between bars
+    context.moveTo(rack.x(0), rack.y(0));
+    heights.forEach((height, bin) => {
+      context.lineTo(rack.x(bin / bins), rack.y(height));
+      context.lineTo(rack.x((bin + 1) / bins), rack.y(height));
+    });
+    context.lineTo(rack.x(1), rack.y(0));
+    context.fill();
+    context.globalAlpha = 1;
     counts.forEach((found, bin) => {
-      const [left, right] = [rack.x(bin / bins), rack.x((bin + 1) / bins)];
-      const upper = rack.y(Math.min(1, found * perCount));
-      context.globalAlpha = 0.7;
-      context.fillRect(left, upper, right - left, rack.y(0) - upper);
-      context.globalAlpha = 1;
-      if (found * perCount > 1) triangle(context, (left + right) / 2, upper, 0, -1);
+      if (found * perCount > 1) triangle(context, rack.x((bin + 0.5) / bins), rack.y(1), 0, -1);
     });
   };
   const drawNormal = (context, theme) => {
@@ -156,15 +164,15 @@ class MixedRows {
   }
 }
 
-/** The numbers that tiles first, first + 1, ... hold, a byte each: -reach..reach. */
-function readTiles(atlas, first, count, reach) {
+/** The bytes that the tiles from `first` on hold. */
+function readTiles(atlas, first, count) {
   const { width, height, columns, canvas } = atlas;
   const { data } = atlas.context.getImageData(0, 0, canvas.width, canvas.height);
-  return Float32Array.from({ length: count * height * width }, (_, i) => {
+  return Uint8Array.from({ length: count * height * width }, (_, i) => {
     const tile = first + Math.floor(i / (height * width));
     const x = (tile % columns) * width + (i % width);
     const y = Math.floor(tile / columns) * height + (Math.floor(i / width) % height);
-    return reach * (data[4 * (y * canvas.width + x) + 3] / 127.5 - 1); // an atlas keeps brightness as opacity
+    return data[4 * (y * canvas.width + x) + 3]; // an atlas keeps brightness as opacity
   });
 }
 
