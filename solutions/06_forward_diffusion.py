@@ -319,7 +319,7 @@ plots.table(
         "cosine, clipped at 0.999": [left(my_cosine(T, 0.008, 0.999)) for T in lengths],
         "cosine, clipped at 0.02": [left(my_cosine(T, 0.008, 0.02)) for T in lengths],
     },
-    caption="At 0.36 you would still recognise every digit. Stable Diffusion's own schedule leaves "
+    caption="At 0.36 you would still recognise many a digit. Stable Diffusion's own schedule leaves "
     f"{compared['scaled linear'][-1].sqrt():.3f}: not zero, and one of its known flaws.",
 )
 
@@ -334,9 +334,9 @@ ends = {name: my_jump(eight, torch.full((8,), len(b) - 1), my_product(b), noise)
         for name, b in last.items()}
 plots.image_rows(
     {name: x.clamp(-1, 1) for name, x in ends.items()}, (-1, 1), height=0.7,
-    alt="Four rows of noise; in the second row the digits can still be read.",
-    caption="The last level of four schedules, with the same noise. In the second row the digits are "
-    "still there. In the third they are too faint to see; a network sees them.",
+    alt="Four rows of noise; in the second row some digits can still be made out.",
+    caption="The last level of four schedules, with the same noise. In the second row some "
+    "digits are still there. In the third they are too faint for you; not for a network.",
 )
 
 # %%

@@ -8,9 +8,9 @@
 
     x_t = sqrt(alphas_cumprod[t]) x0 + sqrt(1 - alphas_cumprod[t]) noise
 
-x0 and noise are sent once, in one and two bytes a number (steps of one byte would show in the histogram); the
-browser mixes them anew for every t, one row of images for each schedule. The bytes of noise span -4..4: what lies
-beyond, 1 number in 16,000, is clipped.
+x0 is sent once, a byte a number, and noise once, two bytes a number: steps of one byte would show in the
+histogram. Noise is clipped to -4..4: 1 number in 16,000 lies beyond. The browser mixes anew for every t,
+one row of images for each schedule.
 """
 
 from collections.abc import Iterable, Mapping

@@ -50,6 +50,17 @@ def test_every_slider_moves_its_widget(chapter, screenshot):
         screenshot(f"{chapter.name}-{position}-after", widget.host)
 
 
+def test_every_choice_changes_its_widget(chapter):
+    for widget in chapter.widgets:
+        for select in widget.host.locator("select").all():
+            widget.caption.scroll_into_view_if_needed()
+            before, chosen = widget.host.screenshot(), select.input_value()
+            names = select.locator("option").all_inner_texts()
+            select.select_option(next(name for name in reversed(names) if name != chosen))
+            widget.settle()
+            assert widget.host.screenshot() != before
+
+
 def test_the_readmes_picture(chapter):
     """The bottleneck widget, dragged from one end to the other: build/bottleneck.gif (see `make picture`)."""
     if chapter.name != "01_autoencoders":
