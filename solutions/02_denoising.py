@@ -12,7 +12,6 @@
 #     name: python3
 # ---
 
-
 # %% [markdown]
 # # 2 · Denoising: from a spoilt picture back to a clean one
 #

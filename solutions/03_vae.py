@@ -12,7 +12,6 @@
 #     name: python3
 # ---
 
-
 # %% [markdown]
 # # 3 · Variational autoencoders: a latent space to draw from
 #

@@ -62,7 +62,7 @@ def test_denoisers_gain_what_their_cards_state(name):
     test = load("mnist", "test", size=recipe.size).images
     reached = denoising.mean_psnr(model, recipe.corrupt, test)
     assert reached == pytest.approx(card.quality["test_psnr"], abs=0.05)
-    assert reached > card.quality["corrupted_test_psnr"] + 3
+    assert reached > card.quality["corrupted_test_psnr"] + 2
 
 
 def test_each_level_is_best_denoised_by_the_network_trained_on_it():
