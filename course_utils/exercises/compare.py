@@ -36,23 +36,30 @@ def first(findings: Iterable[Finding | None]) -> Finding | None:
     return next(filter(None, findings), None)
 
 
-def same(one: Observation, other: Observation) -> bool:
-    """Whether one implementation could have left both: same outcome, same outputs up to rounding."""
+def same(one: Observation, other: Observation, dtypes: bool = True) -> bool:
+    """Whether one implementation could have left both: same outcome, same outputs up to rounding.
+
+    Args:
+        dtypes: whether these have to be equal, too.
+    """
     if one.status != other.status or one.values.keys() != other.values.keys():
         return False
     if one.fault and other.fault and one.fault.kind != other.fault.kind:
         return False
-    return all(_same_value(value, other.values[name]) for name, value in one.values.items())
+    return all(_same_value(value, other.values[name], dtypes) for name, value in one.values.items())
 
 
-def _same_value(one: Value, other: Value) -> bool:
+def _same_value(one: Value, other: Value, dtypes: bool) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same_value, one, other))
+        return len(one) == len(other) and all(
+            _same_value(a, b, dtypes) for a, b in zip(one, other, strict=True)
+        )
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        alike = one.shape == other.shape and one.dtype == other.dtype
-        return alike and bool(_close(_float64(one), _float64(other), one.dtype, nan_is_equal=True).all())
+        alike = one.shape == other.shape and (one.dtype == other.dtype or not dtypes)
+        coarser = max(one.dtype, other.dtype, key=lambda dtype: TOLERANCES.get(dtype, (0.0,)))
+        return alike and bool(_close(_float64(one), _float64(other), coarser, nan_is_equal=True).all())
     if isinstance(one, float) and isinstance(other, float):
         return bool(_close(asarray(one), asarray(other), torch.float32, nan_is_equal=True).all())
     return one == other

@@ -5,6 +5,8 @@ ladder   the criteria in order; what comes after a failed gate is not reached an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 from course_utils.exercises.compare import same
 from course_utils.exercises.observe import observe, observe_all, shortened, type_name
@@ -84,17 +86,34 @@ def score(rungs: Sequence[Rung]) -> float:
 
 
 def recognise(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | None:
-    """The first misconception that would have left the same to see in every case."""
+    """The first misconception that would have left the same to see in every case.
+
+    Else the first that would have, dtypes apart, and is not about dtypes itself: a wrong formula may well come
+    with a right conversion.
+    """
     telling_first = sorted(trials, key=lambda trial: same(trial.expected, trial.observed))
-    for misconception in exercise.misconceptions:
-        if all(_explains(exercise, misconception, trial) for trial in telling_first):
-            return misconception
-    return None
 
+    @cache
+    def guesses(mistake: int, trial: int) -> Observation:
+        return observe(exercise, exercise.misconceptions[mistake].answer, telling_first[trial].case)
 
-def _explains(exercise: Exercise, misconception: Misconception, trial: Trial) -> bool:
-    guess = observe(exercise, misconception.answer, trial.case)
-    return same(guess, trial.observed) and set(guess.changed) <= set(trial.observed.changed)
+    def explains(mistake: int, dtypes: bool) -> bool:
+        return all(
+            same(guesses(mistake, i), trial.observed, dtypes)
+            and set(guesses(mistake, i).changed) <= set(trial.observed.changed)
+            for i, trial in enumerate(telling_first)
+        )
+
+    def is_about_dtypes(mistake: int) -> bool:
+        return all(
+            same(guesses(mistake, i), trial.expected, dtypes=False) for i, trial in enumerate(telling_first)
+        )
+
+    numbers = range(len(exercise.misconceptions))
+    exact = (i for i in numbers if explains(i, dtypes=True))
+    loose = (i for i in numbers if explains(i, dtypes=False) and not is_about_dtypes(i))
+    found = next(chain(exact, loose), None)
+    return None if found is None else exercise.misconceptions[found]
 
 
 def _trials(

@@ -222,3 +222,24 @@ def test_an_answer_that_another_implementation_explains_gets_that_ones_score() -
     verdict = grade(exercise.id, answer)
     assert isinstance(verdict, Verdict)
     assert {result.name for result in verdict.criteria if result.held} >= {"encode", "decode"}
+
+
+def test_a_wrong_formula_is_named_whether_it_converts_or_not() -> None:
+    """The known wrong answers of beginners do not convert a float64 schedule; careful ones do."""
+
+    def without_roots(x0: Tensor, t: Tensor, alphas_cumprod: Tensor, noise: Tensor) -> Tensor:
+        share = alphas_cumprod[t].view(-1, 1, 1, 1).to(x0.dtype)
+        return share * x0 + (1 - share) * noise
+
+    for seed in range(5):
+        assert grade("forward_diffusion.q_sample", without_roots, seed=seed).misconception == "without-roots"
+
+
+def test_a_wrong_conversion_keeps_its_own_name() -> None:
+    def in_float64(x0: Tensor, t: Tensor, alphas_cumprod: Tensor, noise: Tensor) -> Tensor:
+        share = alphas_cumprod[t].view(-1, 1, 1, 1)
+        return share.sqrt() * x0 + (1 - share).sqrt() * noise
+
+    for seed in range(5):
+        verdict = grade("forward_diffusion.q_sample", in_float64, seed=seed)
+        assert verdict.misconception == "result-in-float64"
