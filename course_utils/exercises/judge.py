@@ -88,8 +88,8 @@ def score(rungs: Sequence[Rung]) -> float:
 def recognise(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | None:
     """The first misconception that would have left the same to see in every case.
 
-    Else the first that would have, dtypes apart, and is not about dtypes itself: a wrong formula may well come
-    with a right conversion.
+    Else the first that would have, dtypes apart, and is not about dtypes itself: a wrong formula may well
+    come with a right conversion.
     """
     telling_first = sorted(trials, key=lambda trial: same(trial.expected, trial.observed))
 
