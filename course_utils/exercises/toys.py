@@ -118,12 +118,62 @@ class TinyTracker(nn.Module):
         return (self.layers(x) - self.mean) / self.std
 
 
+class TinyGenerator(nn.Module):
+    """z (B, latent_dim) -> (B, 1, height, width) in (-1, 1).
+
+    In training mode half of the batch's mean is taken from hidden units: a BatchNorm without buffers. The
+    whole of it would leave a discriminator's mean logit nothing to depend on.
+    """
+
+    def __init__(self, latent_dim: int, hidden: int, height: int, width: int):
+        super().__init__()
+        self.first, self.last = nn.Linear(latent_dim, hidden), nn.Linear(hidden, height * width)
+        self.shape = (1, height, width)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The fakes."""
+        return self.last(_shifted(self.first(z).tanh(), self.training)).tanh().unflatten(1, self.shape)
+
+
+class TinyDiscriminator(nn.Module):
+    """(B, 1, height, width) -> logits (B,); its hidden units are those of TinyGenerator."""
+
+    def __init__(self, hidden: int, height: int, width: int):
+        super().__init__()
+        self.first, self.last = nn.Linear(height * width, hidden), nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
+        return self.last(_shifted(self.first(x.flatten(1)).tanh(), self.training)).squeeze(1)
+
+
+def _shifted(h: Tensor, training: bool) -> Tensor:
+    return h - h.mean(dim=0) / 2 if training else h
+
+
+class TinyCritic(nn.Module):
+    """(B, channels, height, width) -> scores (B, 1), unbounded; its gradient differs from image to image."""
+
+    def __init__(self, channels: int, height: int, width: int, hidden: int):
+        super().__init__()
+        self.hidden = nn.Linear(channels * height * width, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The score of each image."""
+        scores: Tensor = self.score(self.hidden(x.flatten(1)).tanh())
+        return scores
+
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "tiny_autoencoder": TinyAutoencoder,
     "tiny_noise_predictor": TinyNoisePredictor,
     "lenient_noise_predictor": LenientNoisePredictor,
     "tiny_block": TinyBlock,
     "tiny_tracker": TinyTracker,
+    "tiny_critic": TinyCritic,
+    "tiny_generator": TinyGenerator,
+    "tiny_discriminator": TinyDiscriminator,
 }
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
