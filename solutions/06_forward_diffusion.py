@@ -188,7 +188,7 @@ my_jump = mine_or_reference("forward_diffusion.q_sample", q_sample)
 abar = my_product(betas)
 noise = torch.randn(eight.shape, generator=torch.Generator().manual_seed(1))
 widgets.NoiseMixer(
-    eight[:, 0], noise[:, 0], {"linear": abar},
+    eight[:6, 0], noise[:6, 0], {"linear": abar},
     title="Any noise level, at once", index=250,
 )
 
@@ -288,7 +288,7 @@ compared = {
     "scaled linear": my_product(schedules.scaled_linear_beta_schedule(1000, 0.00085, 0.012)),
     "own": my_product(own_betas),
 }
-widgets.NoiseMixer(eight[:, 0], noise[:, 0], compared, title="Four schedules", index=500)
+widgets.NoiseMixer(eight[:6, 0], noise[:6, 0], compared, title="Four schedules", index=500)
 
 # %%
 plots.lines(

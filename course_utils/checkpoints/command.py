@@ -46,15 +46,16 @@ class Progress:
         self.every = every
         self.label = ""
         self.start = self.shown = 0.0
+        self.first = 1  # a resumed run begins later
 
     def __call__(self, label: str, record: TrainStep, steps: int) -> None:
         now = time.perf_counter()
         if label != self.label:
-            self.label, self.start, self.shown = label, now, now
+            self.label, self.start, self.shown, self.first = label, now, now, record.step
         if now - self.shown < self.every and record.step < steps:
             return
         self.shown = now
-        rate = (record.step - 1) / max(now - self.start, 1e-9)
+        rate = (record.step - self.first) / max(now - self.start, 1e-9)
         left = (steps - record.step) / rate if rate else 0.0
         print(
             f"{label}  {record.step:,}/{steps:,}  loss {record.loss:.4f}  "

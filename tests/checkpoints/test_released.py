@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_utils.autoencoders import reconstruction_error
-from course_utils.checkpoints.recipes import CHAPTERS, autoencoders, denoising, vae
+from course_utils.checkpoints.recipes import CHAPTERS, autoencoders, denoising, diffusion, vae
 from course_utils.data import load
 from course_utils.metrics import feature_distance
 from course_utils.training import in_batches, load_card, load_checkpoint
@@ -122,3 +122,15 @@ def test_posterior_collapse_is_produced_and_cured_for_every_seed():
     assert all(run["test_kl_nats"] < 0.1 and run["active_units"] == 0 for run in untreated.values())
     for runs in by_cure.values():
         assert all(run["test_kl_nats"] > 3 and run["active_units"] >= 4 for run in runs.values())
+
+
+def test_the_diffusion_model_draws_the_digit_it_is_asked_for():
+    model, card = released("diffusion", "mnist")
+    figures = card.quality["by_guidance_scale"]
+    assert figures["2"]["class_accuracy"] >= 0.95
+    assert card.quality["frechet_floor_training_images"] < figures["1"]["frechet"]
+    labels = torch.arange(20) % 10
+    judge = load_checkpoint("classifier/mnist")
+    with torch.no_grad():
+        right = judge(diffusion.sample(model, labels, scale=2.0)).argmax(dim=1) == labels
+    assert right.double().mean() >= 0.8
