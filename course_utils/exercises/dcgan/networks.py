@@ -58,7 +58,7 @@ def probe_network(
     """
     x = inputs["x"]
     model: Any = build(answer, *arguments)
-    require_layers(model, lambda: model(x))
+    require_layers(model, lambda: model.forward(x))
     wake(model, x)
     forget_batches(model)
     placed, missing, extra, biases = place(fit(inputs["layers"], slots(model)), model)

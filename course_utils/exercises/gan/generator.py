@@ -80,7 +80,7 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     inputs = case.inputs
     model: Any = build(answer, inputs["latent_dim"])
     blank = torch.zeros(2, inputs["latent_dim"])
-    require_layers(model, lambda: model(blank))
+    require_layers(model, lambda: model.forward(blank))
     wake(model.eval(), blank)  # in training mode the running averages would move
     placed, missing, extra = place(inputs["layers"], model)
     yield "layers", [missing, extra]

@@ -93,7 +93,7 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     before, after = inputs["channels"]
     model: Any = build(answer, before, after, TIME_DIM)
     blank = torch.zeros(1, before, 2, 2), torch.zeros(1, TIME_DIM)
-    require_layers(model, lambda: model(*blank))
+    require_layers(model, lambda: model.forward(*blank))
     wake(model, *blank)
     placed, missing, extra = place(inputs["layers"], model)
     yield "layers", [missing, extra]

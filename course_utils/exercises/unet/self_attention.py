@@ -70,10 +70,10 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     """Build the module, put the case's weights in, run it."""
     inputs = case.inputs
     x, channels = inputs["x"], inputs["channels"]
-    model: Any = build(answer, channels, inputs["heads"]).to(x.dtype)
+    model: Any = build(answer, channels, inputs["heads"])
     blank = torch.zeros(1, channels, 2, 2, dtype=x.dtype)
-    require_layers(model, lambda: model(blank))
-    wake(model, blank)
+    require_layers(model, lambda: model.forward(blank))
+    wake(model.to(x.dtype), blank)
     placed, missing, extra = place(fitted(inputs["layers"], slots(model)), model)
     yield "layers", [missing, extra]
     if missing or extra:
