@@ -4,8 +4,9 @@
     pixels     the images, as one PNG file (see pictures.sheet), sent once
     state      the traits that a reader moves, e.g. index; assigning one moves its slider, and the other way
 
-Nothing is computed in the browser and nothing is asked of the kernel: numbers arrive as text, and a slider
-only chooses among what was sent. (NoiseMixer alone mixes pixels there: it has too many steps to send them.)
+Nothing is computed in the browser: numbers arrive as text, and a slider only chooses among what was sent.
+(NoiseMixer alone mixes pixels there: it has too many steps to send them.) Only the families that stand on
+live.py ask the kernel for more, and what they show first they bring along.
 The same script therefore also runs without a kernel, in the static twin of `text/html`: a figure with a still
 picture, in whose place it puts a working widget where it may run.
 """

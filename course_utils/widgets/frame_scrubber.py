@@ -23,7 +23,6 @@ from course_utils.widgets import pictures, wording
 from course_utils.widgets.arguments import require_equal, require_images, require_position
 from course_utils.widgets.base import CourseWidget, module
 
-MANY = 100  # frames; more than these are sent in fewer greys
 ROOM = (1120, 640)  # pixels that the enlarged frame of a still may take
 GUTTER = 16  # pixels around it
 
@@ -103,9 +102,7 @@ class FrameScrubber(CourseWidget):
         self._shape = (*shape, len(stops))
         self._frames = stack.reshape(-1, *stack.shape[len(shape) + 1 :])
         self._row_labels = tuple(row_labels)
-        many = len(self._frames) > MANY
-        different, tile_of = _without_repeats(pictures.fewer_greys(self._frames) if many else self._frames)
-        sheet, tiles = pictures.sheet(different)
+        sheet, tiles = pictures.frame_sheet(self._frames)
         texts = wording.stops(stops)
         content = {
             "title": title,
@@ -114,10 +111,8 @@ class FrameScrubber(CourseWidget):
             "words": [f"{text} {unit}".strip() for text in texts],
             "captions": sentences.ravel().tolist(),
             "rowLabels": list(row_labels),
-            "tiles": tiles,
+            **tiles,
         }
-        if len(different) < len(self._frames):
-            content["tileOf"] = tile_of
         if self._choices:
             self.STATE = ("index", "chosen")
             content["choices"] = [{"label": name, "names": names} for name, names in self._choices.items()]
@@ -152,14 +147,6 @@ class FrameScrubber(CourseWidget):
 
     def still(self) -> np.ndarray:
         return render(self._frames, self._position, self._row_labels)
-
-
-def _without_repeats(frames: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Each different frame once, in order of appearance, and for every frame its position among these."""
-    position: dict[bytes, int] = {}
-    tile_of = [position.setdefault(frame.tobytes(), len(position)) for frame in frames]
-    first = [tile_of.index(tile) for tile in range(len(position))]
-    return frames[first], tile_of
 
 
 def _require_distinct(label: str, choices: Mapping[str, Sequence[str]]) -> None:

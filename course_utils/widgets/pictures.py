@@ -22,6 +22,7 @@ from course_utils.plots import STYLE
 
 DPI = 128  # a power of two: w pixels are exactly w / DPI inches
 GREYS = 32  # where hundreds of images must fit into one notebook
+MANY = 100  # frames; more than these are sent in fewer greys
 WIDEST_SHEET = 4096  # pixels; browsers on phones refuse much larger canvases
 
 
@@ -60,6 +61,25 @@ def fewer_greys(images: np.ndarray) -> np.ndarray:
     """Images in GREYS even steps of grey: as PNG a third smaller, and no pixel more than 4 of 255 off."""
     step = 255 / (GREYS - 1)
     return ((images / step).round() * step).round().astype(np.uint8)
+
+
+def frame_sheet(frames: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Each different frame of (K, h, w) or (K, h, w, 3) uint8 once, in a sheet; MANY in fewer greys.
+
+    Returns:
+        the sheet, and for the browser its "tiles"; where frames repeat also "tileOf", the tile of each frame.
+    """
+    different, tile_of = _without_repeats(fewer_greys(frames) if len(frames) > MANY else frames)
+    image, tiles = sheet(different)
+    return image, {"tiles": tiles, **({"tileOf": tile_of} if len(different) < len(frames) else {})}
+
+
+def _without_repeats(frames: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Each different frame once, in order of appearance, and for every frame its position among these."""
+    position: dict[bytes, int] = {}
+    tile_of = [position.setdefault(frame.tobytes(), len(position)) for frame in frames]
+    first = [tile_of.index(tile) for tile in range(len(position))]
+    return frames[first], tile_of
 
 
 def on_paper(image: np.ndarray) -> np.ndarray:

@@ -200,6 +200,12 @@ class Widget:
     def slider(self, label: str) -> Locator:
         return self.host.get_by_label(label, exact=True)
 
+    def button(self, name: str) -> Locator:
+        return self.host.get_by_role("button", name=name, exact=True)
+
+    def press(self, name: str) -> None:
+        self.button(name).click()
+
     def drag(self, label: str, position: int) -> None:
         """Take the slider's thumb with the mouse and pull it to a position."""
         slider = self.slider(label)
@@ -232,7 +238,8 @@ class Widget:
         return [int(value) for value in re.findall(r"[\d.]+", colour)[:3]]
 
     def settle(self) -> None:
-        """Wait until what has been asked for is painted."""
+        """Wait until what has been asked for, of the kernel too, is painted."""
+        expect(self.host.locator("[aria-busy=true]")).to_have_count(0)
         self.host.page.evaluate(
             "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )

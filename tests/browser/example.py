@@ -8,11 +8,14 @@ import numpy as np
 from course_utils.data import load, to_uint8
 from course_utils.widgets import (
     ArrowField,
+    Block,
+    CurveScrubber,
     ElboBalance,
     FrameScrubber,
     LatentMap,
     LatentScatter,
     LatentSweep,
+    NetworkAnatomy,
     NoiseMixer,
     ThresholdSlider,
 )
@@ -184,3 +187,43 @@ schedules = {
 }
 mixer = NoiseMixer(x0, noise, {"linear": linear}, title="From an image to noise", index=250)
 comparer = NoiseMixer(x0, noise, schedules, title="Four ways to noise", index=250)
+
+updates, levels = (100, 300, 1000, 3000, 9000), np.linspace(0, 999, 40)
+losses = np.stack([0.02 + np.exp(-levels / 900 * np.log10(n)) for n in updates])
+measured = np.where(np.arange(40) < 8 * np.arange(1, 6)[:, None], 0.9 * losses, np.nan)
+curves = CurveScrubber(
+    levels,
+    {"loss": losses, "at last": losses[-1], "measured": measured},
+    updates,
+    [
+        f"After {n} updates the loss is {row.mean():.3f} on average."
+        for n, row in zip(updates, losses, strict=True)
+    ],
+    title="Loss at each level",
+    label="updates",
+    xlabel="t",
+    ylabel="mean squared error",
+    images=digits[[0, 1, 2, 1, 0]],
+    marks={"loss": np.stack([levels[4:40:8], losses[range(5), range(4, 40, 8)]], axis=1)},
+    log_y=True,
+    index=2,
+)
+
+whole = digits[:12].reshape(4, 3, 32, 32)
+half = whole.reshape(4, 3, 16, 2, 16, 2).mean(axis=(3, 5)).astype(np.uint8)
+anatomy = NetworkAnatomy(
+    [
+        Block("stem", 0, 0, "3 x 32 x 32", "Takes in all there is.", whole),
+        Block("down", 1, 1, "3 x 16 x 16", "Halves the resolution.", half),
+        Block("middle", 2, 2, "3 x 8 x 8", "Looks at the whole.", half[..., ::2, ::2]),
+        Block("up", 1, 3, "3 x 16 x 16", "Doubles the resolution.", 255 - half),
+        Block("out", 0, 4, "1 x 32 x 32", "Guesses the noise.", 255 - whole[:, :1]),
+    ],
+    [0, 250, 500, 999],
+    [f"This is level {t}." for t in (0, 250, 500, 999)],
+    title="The parts of a network",
+    label="t",
+    skips=[("stem", "out"), ("down", "up")],
+    selected=1,
+    index=1,
+)

@@ -1,4 +1,4 @@
-"""Each chapter as a student meets it: opened, run from the top with nothing solved, every slider dragged."""
+"""Each chapter as a student meets it: opened, run from the top with nothing solved, every control moved."""
 
 import io
 import shutil
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def test_every_slider_moves_its_widget(chapter, screenshot):
     assert chapter.widgets
     for position, widget in enumerate(chapter.widgets):
         sliders = widget.host.locator("input[type=range]")
-        assert sliders.count() > 0
+        assert sliders.count() + widget.host.locator("button").count() > 0
         widget.caption.scroll_into_view_if_needed()
         screenshot(f"{chapter.name}-{position}-before", widget.host)
         for slider in sliders.all():
@@ -48,6 +49,18 @@ def test_every_slider_moves_its_widget(chapter, screenshot):
             widget.settle()
             assert widget.caption.inner_text() != before
         screenshot(f"{chapter.name}-{position}-after", widget.host)
+
+
+def test_every_button_moves_its_widget(chapter):
+    """A button that goes on by itself is then called "pause": it is stopped."""
+    for widget in chapter.widgets:
+        for name in widget.host.locator("button").all_inner_texts():
+            before = widget.caption.inner_text()
+            widget.press(name)
+            expect(widget.caption).not_to_have_text(before)
+            if widget.button("pause").count():
+                widget.press("pause")
+            widget.settle()
 
 
 def test_every_choice_changes_its_widget(chapter):

@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
 
-from course_utils.plots import HIGHLIGHT, MODEL, REFERENCE
+from course_utils.plots import DATA, HIGHLIGHT, MODEL, NOISE, REFERENCE
 
 pytestmark = pytest.mark.browser
 
@@ -20,6 +20,7 @@ WIDGETS = (
     *("scrubber", "coloured", "scatter", "latent_map", "threshold"),
     *("chooser", "arrows", "balance", "sweep"),
     *("mixer", "comparer"),
+    *("curves", "anatomy"),
 )
 
 
@@ -402,6 +403,103 @@ def test_each_schedule_mixes_its_own_row_and_one_is_plotted(shown, notebook, exa
     expect(live.slider("t")).to_have_value("0")
 
 
+@pytest.mark.parametrize("index", [0, 1, 4])
+def test_curves_and_dots_lie_where_their_numbers_are(shown, example, kernel_has, index):
+    """Each in its colour; a curve ends where nothing was measured; the axes stay as they are."""
+    live, expected = shown("curves")
+    live.drag("updates", index)
+    expect(live.caption).to_have_text(expected.content["captions"][index])
+    kernel_has("curves.index", index)
+    assert np.array_equal(live.pixels("image")[..., 3], example["digits"][[0, 1, 2, 1, 0][index]])
+    live.settle()
+    picture, left = live.pixels("curves"), axes_left(expected)
+    lowest, highest = np.nanmin(example["measured"]), example["losses"].max()
+    spare = 0.04 * np.log10(highest / lowest)
+
+    def bears(colour, at, height):
+        """Whether the colour lies within 2 pixels of a place on the axes."""
+        across, up = at / 999, np.log10(height / lowest) + spare
+        x = round(left + across * (picture.shape[1] - left - 10))
+        y = round(8 + (1 - up / (np.log10(highest / lowest) + 2 * spare)) * (picture.shape[0] - 48))
+        near = picture[y - 2 : y + 3, x - 2 : x + 3, :3]
+        return bool((near == rgb(colour)).all(axis=2).any())
+
+    levels, loss = example["levels"], example["losses"][index]
+    assert all(bears(DATA, levels[i], loss[i]) for i in range(1, 39) if index < 4)
+    assert all(bears(MODEL, levels[i], example["losses"][-1][i]) for i in range(1, 39, 6))
+    reached = [bears(NOISE, levels[i], 0.9 * loss[i]) for i in range(1, 39)]
+    assert reached == [i < 8 * (index + 1) for i in range(1, 39)]
+    dots = [bears(DATA, levels[4 + 8 * k], example["losses"][k, 4 + 8 * k]) for k in range(5)]
+    assert dots[index]
+
+
+def test_only_the_curve_of_the_stop_is_drawn_and_the_first_one_faint(shown, notebook):
+    live, _ = shown("curves")
+    seen = []
+    for index in (0, 2):
+        notebook.kernel(f"curves.index = {index}")
+        expect(live.slider("updates")).to_have_value(str(index))
+        live.settle()
+        faint = np.abs(live.pixels("curves").astype(int) - [*rgb(DATA), 89]).max(axis=2) <= 2
+        seen.append((amount(live, "curves", DATA), int(faint.sum())))
+    assert seen[1][0] == pytest.approx(seen[0][0], rel=0.3)
+    assert seen[1][1] > 2 * seen[0][1]  # at the first stop there is only the path of the dot
+
+
+def test_clicking_a_block_shows_its_maps(shown, page, example, kernel_has):
+    live, expected = shown("anatomy")
+    for selected in (0, 2, 3, 4):
+        box = expected.content["blocks"][selected]["box"]
+        up = (box["top"] + box["height"] / 2) / expected.content["height"]
+        page.mouse.click(*live.point("network", box["middle"], up))
+        expect(live.caption).to_contain_text(f"{expected.content['blocks'][selected]['name']}, ")
+        kernel_has("anatomy.selected", selected)
+        assert shows_maps(live, example, selected, 1)
+        orange = np.nonzero((live.pixels("network")[..., :3] == rgb(MODEL)).all(axis=2))
+        height, width = live.pixels("network").shape[:2]
+        assert np.mean(orange[1]) / width == pytest.approx(box["middle"], abs=0.01)
+        assert np.mean(orange[0]) / height == pytest.approx(up, abs=0.01)
+    page.mouse.click(*live.point("network", 0.5, 0.1))  # between the arms of the U: nothing lies there
+    live.settle()
+    expect(live.caption).to_contain_text("out, ")
+
+
+def test_the_slider_moves_the_maps_of_the_chosen_block(shown, notebook, example, kernel_has):
+    live, _ = shown("anatomy")
+    for index in (3, 0):
+        live.drag("t", index)
+        expect(live.caption).to_have_text(
+            f"down, 3 x 16 x 16. Halves the resolution. This is level {(0, 250, 500, 999)[index]}."
+        )
+        assert shows_maps(live, example, 1, index)
+        kernel_has("anatomy.index", index)
+    notebook.kernel("anatomy.selected, anatomy.index = 4, 2")
+    expect(live.slider("block")).to_have_value("out")
+    expect(live.slider("t")).to_have_value("2")
+    assert shows_maps(live, example, 4, 2)
+    expect(live.host.locator("canvas[data-part^=map]:visible")).to_have_count(1)
+
+
+def test_arrow_keys_walk_through_the_network(shown, page, kernel_has):
+    live, _ = shown("anatomy")
+    live.canvas("network").focus()
+    for key, name in (
+        ("ArrowRight", "middle"),
+        ("ArrowRight", "up"),
+        ("ArrowUp", "out"),
+        ("ArrowUp", "out"),
+        ("ArrowLeft", "up"),
+        ("ArrowDown", "middle"),
+    ):
+        page.keyboard.press(key)
+        expect(live.slider("block")).to_have_value(name)
+        expect(live.canvas("network")).to_be_focused()
+    kernel_has("anatomy.selected", 2)
+    live.slider("block").focus()
+    page.keyboard.press("s")
+    expect(live.caption).to_contain_text("stem, 3 x 32 x 32.")
+
+
 @pytest.mark.parametrize("name", [name for name in WIDGETS if name != "coloured"])
 def test_browser_and_python_word_every_state_alike(shown, notebook, name):
     live, expected = shown(name)
@@ -421,6 +519,8 @@ def test_browser_and_python_word_every_state_alike(shown, notebook, name):
             "sweep": {"index": int(rng.integers(5))},
             "mixer": {"index": int(rng.integers(1000))},
             "comparer": {"index": int(rng.integers(1000))},
+            "curves": {"index": int(rng.integers(5))},
+            "anatomy": {"selected": int(rng.integers(5)), "index": int(rng.integers(4))},
         }[name]
         lines = [f"{name}.{trait} = {value!r}" for trait, value in state.items()]
         caption = notebook.kernel("\n".join([*lines, f"print({name}.caption)"])).strip()
@@ -456,10 +556,25 @@ def ink_error(widget, values, row=0):
     return np.quantile(np.abs(images - 127.5 * (values.clip(-1, 1) + 1)), 0.999)
 
 
+def rgb(colour):
+    return [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+
+
 def amount(widget, part, colour):
     """How many pixels of a canvas bear exactly this colour, on a light page."""
-    wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
-    return int((widget.pixels(part)[..., :3] == wanted).all(axis=2).sum())
+    return int((widget.pixels(part)[..., :3] == rgb(colour)).all(axis=2).sum())
+
+
+def axes_left(expected):
+    """How many pixels lie left of the axes of a CurveScrubber: room for its numbers."""
+    return 26 + 6.5 * max(len(text) for _, text in expected.content["yTicks"])
+
+
+def shows_maps(widget, example, selected, index):
+    """Whether the maps of an anatomy are those of a block at a stop: all, each in its place."""
+    whole, half = example["whole"], example["half"]
+    maps = (whole, half, half[..., ::2, ::2], 255 - half, 255 - whole[:, :1])[selected][index]
+    return all(shows(widget, f"map-{m}", image) for m, image in enumerate(maps))
 
 
 def lonely_dot(widget, which):

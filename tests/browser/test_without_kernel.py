@@ -15,6 +15,7 @@ TWINS = (
     *("scrubber", "coloured", "scatter", "latent_map", "threshold", "scrubber"),
     *("chooser", "arrows", "balance", "sweep"),
     *("mixer", "comparer"),
+    *("curves", "anatomy"),
 )
 
 
@@ -88,6 +89,18 @@ def test_an_exported_page_keeps_its_sliders(exported, example):
     expect(mixer.caption).to_contain_text("t = 0: 99.99% of the variance is signal")
     mixed = mixer.pixels("rows")[:, :32, 3].astype(int)
     assert np.abs(mixed - example["digits"][0]).max() <= 6  # 0.01 of noise
+
+    curves = exported.widget(12)
+    before = curves.pixels("curves")
+    curves.drag("updates", 4)
+    expect(curves.caption).to_have_text(example["curves"].content["captions"][4])
+    assert not np.array_equal(curves.pixels("curves"), before)
+
+    anatomy = exported.widget(13)
+    anatomy.slider("block").select_option("out")
+    anatomy.drag("t", 3)
+    expect(anatomy.caption).to_have_text("out, 1 x 32 x 32. Guesses the noise. This is level 999.")
+    assert np.abs(anatomy.pixels("map-0")[..., 3].astype(int) + example["whole"][3, 0] - 255).max() <= 4
 
 
 def test_twins_on_one_page_do_not_meddle(exported, example):
@@ -182,6 +195,8 @@ def test_a_frame_is_painted_in_the_frame_after_its_event(exported, record_proper
         (9, "β", 4),
         (10, "t", 600),
         (11, "t", 600),
+        (12, "updates", 4),
+        (13, "t", 3),
     ):
         widget = exported.widget(position)
         widget.host.evaluate(

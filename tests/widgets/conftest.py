@@ -3,13 +3,16 @@
 A kind is a family, or a family and what is special, e.g. "FrameScrubber, choices".
 """
 
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from course_utils import widgets
+from course_utils.widgets import Block, Run
 from course_utils.widgets.base import CourseWidget
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
@@ -21,6 +24,12 @@ EVIDENCE = -2.3
 Z = np.linspace(-4, 4, 33)
 
 FADING = np.cumprod(1 - np.linspace(1e-3, 0.2, 50))  # alphas_cumprod of 50 steps
+STAGES = {
+    "in": IMAGES[:8],
+    "down": IMAGES[8:20, ::2, ::2],
+    "middle": IMAGES[20:24, ::3, ::3],
+    "up": IMAGES[24:36],
+}
 MIXED = {
     "x0": IMAGES[:3] / 127.5 - 1,
     "noise": np.random.default_rng(12).normal(size=(3, 6, 5)),
@@ -34,6 +43,12 @@ def counts(normal: np.ndarray, anomalous: np.ndarray, thresholds: np.ndarray) ->
     return np.stack([found, false_alarms, len(normal) - false_alarms, len(anomalous) - found], axis=1)
 
 
+def some_images(count: float, kind: str) -> Run:
+    images = IMAGES[: int(count)] if kind == "first" else IMAGES[-int(count) :]
+    return Run(images, list(range(len(images))), [f"The {kind} {count}: {k}." for k in range(len(images))])
+
+
+EXAMPLE = runpy.run_path(str(Path(__file__).parents[1] / "browser" / "kernel_example.py"))
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "FrameScrubber": {
         "frames": IMAGES[:5].reshape(5, 6, 5),
@@ -74,6 +89,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "distances": np.linspace(0, 4.8, 25).reshape(5, 5),
         "title": "Map",
         "hole_distance": 2.0,
+    },
+    "LatentWalk": {
+        "frames": IMAGES[:12].reshape(3, 4, 6, 5),
+        "stops": ([0.0, 0.5, 1.0], ["a", "b", "c", "d"]),
+        "captions": [[f"Row {row}, column {column}." for column in range(4)] for row in range(3)],
+        "title": "Walk",
+        "labels": ("down", "across"),
+        "row": 1,
+        "column": 2,
     },
     "ThresholdSlider": {
         "normal_scores": SCORES[:40],
@@ -132,6 +156,58 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         **MIXED,
         "schedules": {"linear": FADING, "slow": FADING**0.5, "cut": FADING.clip(0.2)},
         "index": 20,
+    },
+    "CurveScrubber": {
+        "x": np.linspace(1, 9, 5),
+        "curves": {
+            "moving": np.arange(15.0).reshape(3, 5),
+            "still": np.array([1.0, 2, 3, 2, 1]),
+            "growing": np.where(np.arange(5) > np.arange(0, 6, 2)[:, None], np.nan, 6.0),
+        },
+        "stops": [0.1, 0.5, 2.0],
+        "captions": [f"This is stop {k}." for k in range(3)],
+        "title": "Curves",
+        "label": "noise",
+        "xlabel": "x",
+        "ylabel": "height",
+        "images": IMAGES[:3],
+        "marks": {
+            "moving": np.array([[1.0, 0], [3, 6], [5, 12]]),
+            "other": np.array([[9.0, 1], [7, 2], [0, 3]]),
+        },
+        "index": 1,
+    },
+    "NetworkAnatomy": {
+        "blocks": [
+            Block(
+                name,
+                level,
+                column,
+                f"{len(maps) // 2} maps",
+                "It is here.",
+                maps.reshape(2, -1, *maps.shape[1:]),
+            )
+            for column, (level, (name, maps)) in enumerate(zip((0, 1, 2, 0), STAGES.items(), strict=True))
+        ],
+        "stops": [0, 999],
+        "captions": ["Little noise.", "Much noise."],
+        "title": "Anatomy",
+        "label": "t",
+        "skips": [("in", "up")],
+        "selected": 1,
+    },
+    "LiveScrubber": {
+        "run": some_images,
+        "choices": {"count": [2, 3.5, 5], "kind": ["first", "last"]},
+        "title": "Live",
+        "label": "image",
+        "unit": "images",
+        "known": [{"count": 5}, {"kind": "last"}],
+    },
+    "DuelTrainer": {
+        "duel": EXAMPLE["TinyDuel"](hidden=8, shown=20, grid=5),
+        "title": "Duel",
+        "recorded": 3,
     },
 }
 

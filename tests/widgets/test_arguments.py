@@ -1,5 +1,8 @@
 """What the widgets refuse, and in which words."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from course_utils.widgets import Block, Run
 from course_utils.widgets.arguments import require_images, require_numbers
 
+
+class Still:
+    """A duel in which nothing moves, with one part of its view changed."""
+
+    def __init__(self, **part: object) -> None:
+        parts = {"real": np.zeros((4, 2)), "fake": np.ones((3, 2)), "arrows": np.ones((3, 2))}
+        parts |= {"heat": np.eye(3), "extent": (0, 1, 0, 1), "losses": [], "steps": (0, 0)}
+        self.shown = SimpleNamespace(**parts | part)
+
+    def nothing(self) -> None: ...
+
+    reset = discriminator_step = generator_step = nothing
+
+    def view(self) -> SimpleNamespace:
+        return self.shown
+
+
 ZEROS = np.zeros((20, 6, 5), np.uint8)
+STEM = Block("stem", 0, 0, "20 x 6 x 5", "It is first.", ZEROS.reshape(2, 10, 6, 5))
 USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to_uint8"
 
 
@@ -165,6 +187,111 @@ USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to
             "NoiseMixer",
             {"schedules": {"a": [1e-4, 0.02]}},
             r"must not rise from step to step, got 0\.0001 at first and 0\.02 at last; these may be betas",
+        ),
+        ("CurveScrubber", {"x": [1.0, 2, 2, 3, 4]}, r"CurveScrubber: x must ascend"),
+        ("CurveScrubber", {"x": [1.0]}, "x must hold two numbers or more, got 1; a curve needs a range"),
+        (
+            "CurveScrubber",
+            {"curves": {"a": np.zeros((5, 3))}},
+            r"curves\['a'\] must be .* \(K, N\) = \(3, 5\) or \(N,\) = \(5,\), got float64 of shape \(5, 3\)",
+        ),
+        (
+            "CurveScrubber",
+            {"curves": {"a": [1, np.inf, np.nan, 0, -np.inf]}},
+            "must be finite, or NaN where nothing is drawn, got 2 infinite and 1 NaN of 5 values; the model",
+        ),
+        ("CurveScrubber", {"curves": {"a": np.full(5, np.nan)}}, "got 0 infinite and 5 NaN of 5 values"),
+        ("CurveScrubber", {"curves": {"a": list("abcde")}}, r"curves\['a'\] must be numbers .* got <U1"),
+        ("CurveScrubber", {"curves": {}, "marks": {}}, "must have one to 6 names, got 0; each has a colour"),
+        ("CurveScrubber", {"curves": {name: np.zeros(5) for name in "abcdef"}}, "one to 6 names, got 8"),
+        ("CurveScrubber", {"marks": {"a": np.zeros((2, 2))}}, r"marks\['a'\] must be .* shape \(3, 2\), got"),
+        ("CurveScrubber", {"marks": {"a": np.full((3, 2), np.nan)}}, "must be finite, got 6 of 6 values NaN"),
+        ("CurveScrubber", {"captions": ["a"]}, "lengths must be equal, got stops 3, captions 1"),
+        ("CurveScrubber", {"images": ZEROS[:2]}, "lengths must be equal, got images 2, stops 3"),
+        ("CurveScrubber", {"images": ZEROS[:3] / 255}, r"images must be uint8 \(K, H, W\).*" + USE_TO_UINT8),
+        (
+            "CurveScrubber",
+            {"log_x": True},
+            "with log_x all numbers along the axis must be positive, got 0; NaN leaves a number out",
+        ),
+        ("CurveScrubber", {"log_y": True}, "with log_y all numbers along the axis must be positive, got 0;"),
+        ("NetworkAnatomy", {"blocks": []}, r"NetworkAnatomy: blocks must be one or more .* got \[\]"),
+        ("NetworkAnatomy", {"blocks": [STEM, STEM]}, r"different names, got \['stem', 'stem'\]; skips and"),
+        (
+            "NetworkAnatomy",
+            {"blocks": [STEM, replace(STEM, name="b")]},
+            r"different places \(level, column\) from 0 on, got \[\(0, 0\), \(0, 0\)\]; the drawing",
+        ),
+        ("NetworkAnatomy", {"blocks": [replace(STEM, level=-1)]}, r"from 0 on, got \[\(-1, 0\)\]"),
+        ("NetworkAnatomy", {"blocks": [STEM], "skips": [("stem", "out")]}, r"two .* got \('stem', 'out'\)"),
+        (
+            "NetworkAnatomy",
+            {"skips": [("in", "in")]},
+            r"must name two of the blocks \['in', .*; names must be",
+        ),
+        (
+            "NetworkAnatomy",
+            {"blocks": [replace(STEM, maps=ZEROS)]},
+            r"maps of 'stem' must have the shape \(K, M, h, w\), got \(20, 6, 5\)",
+        ),
+        (
+            "NetworkAnatomy",
+            {"blocks": [replace(STEM, maps=ZEROS[None] / 255)]},
+            r"maps of 'stem' must be uint8 .*" + USE_TO_UINT8,
+        ),
+        (
+            "NetworkAnatomy",
+            {"blocks": [replace(STEM, maps=ZEROS[None])]},
+            "lengths must be equal, got maps of 'stem' 1, stops 2",
+        ),
+        ("NetworkAnatomy", {"stops": [1]}, "lengths must be equal, got stops 1, captions 2"),
+        (
+            "LiveScrubber",
+            {"choices": {}},
+            r"LiveScrubber: choices must be one or more, none named like the slider, 'image', got \[\]",
+        ),
+        ("LiveScrubber", {"choices": {"image": [1, 2]}}, r"got \['image'\]; screen readers"),
+        ("LiveScrubber", {"choices": {"count": [2], "kind": "ab"}}, r"choices\['kind'\] .* got 'ab'; list\("),
+        ("LiveScrubber", {"choices": {"count": [2, "3"]}}, r"choices\['count'\] must be a list of different"),
+        ("LiveScrubber", {"choices": {"count": [1, 1.0]}}, r"different numbers .* got \[1, 1\.0\]"),
+        ("LiveScrubber", {"choices": {"count": []}}, r"different numbers .* got \[\]"),
+        ("LiveScrubber", {"choices": {"count": [True, False]}}, r"different numbers .* got \[True, False\]"),
+        ("LiveScrubber", {"choices": {"count": [np.nan]}}, r"different numbers .* got \[nan\]"),
+        (
+            "LiveScrubber",
+            {"start": {"number": 2}},
+            r"start must name the choices .* got \['number'\]; a name",
+        ),
+        ("LiveScrubber", {"known": [{"kind": "both"}]}, r"known must hold one of .* for 'kind', got 'both'"),
+        ("LiveScrubber", {"run": lambda **_: ZEROS}, "run must return a Run, got ndarray; Run"),
+        ("LiveScrubber", {"run": lambda **_: Run(ZEROS / 255, [], [])}, "LiveScrubber: frames must be uint8"),
+        (
+            "LiveScrubber",
+            {"run": lambda **_: Run(ZEROS, [1], ["a"])},
+            "got frames 20, stops 1, captions 1; one may",
+        ),
+        ("DuelTrainer", {"recorded": 0}, "DuelTrainer: recorded must be at least 1, got 0"),
+        ("DuelTrainer", {"duel": Still(real=np.zeros((4, 3)))}, r"real must be numbers of shape \(N, 2\)"),
+        (
+            "DuelTrainer",
+            {"duel": Still(fake=np.full((3, 2), np.nan))},
+            "fake must be finite, .* may have div",
+        ),
+        (
+            "DuelTrainer",
+            {"duel": Still(arrows=np.zeros((4, 2)))},
+            r"arrows must be numbers of shape \(3, 2\)",
+        ),
+        (
+            "DuelTrainer",
+            {"duel": Still(heat=np.eye(3) - 1)},
+            r"heat must lie in 0\.\.1 .* got -1\.\.0 .* sigmoid",
+        ),
+        ("DuelTrainer", {"duel": Still(heat=np.ones((3, 2)))}, r"on a square grid .* of shape \(3, 2\)"),
+        (
+            "DuelTrainer",
+            {"duel": Still(extent=(0, 0, 1, 1))},
+            r"DuelTrainer: extent must be \(x0, x1, y0, y1\)",
         ),
     ],
 )

@@ -1,16 +1,21 @@
 """`render` of each family: a pure function from data and state to a picture that holds the right tiles."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from course_utils.plots import DATA, HIGHLIGHT, MODEL, REFERENCE
 from course_utils.widgets import (
     arrow_field,
+    curve_scrubber,
     elbo_balance,
     frame_scrubber,
     latent_map,
     latent_scatter,
     latent_sweep,
+    network_anatomy,
     noise_mixer,
     threshold_slider,
 )
@@ -233,6 +238,153 @@ def test_each_schedule_has_its_row_and_one_is_plotted():
     below = [picture[16 + height :] for picture in pictures]
     assert not np.array_equal(*below)
     assert all(amount(part, DATA) > 0 for part in below)
+
+
+X = np.linspace(0, 1, 9)
+SCALES = tuple(curve_scrubber.Scale(name, False, 0.0, 1.0) for name in ("across", "up"))
+HUES = {"a": DATA, "b": MODEL}
+
+
+def curves(index: int, rows: dict[str, np.ndarray], marks: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    return curve_scrubber.render(index, (X, rows, marks or {}), SCALES, HUES, IMAGES[:3])
+
+
+def test_a_stop_brings_its_image_and_its_curve():
+    rows = {"a": np.stack([X * 0 + height for height in (0.2, 0.5, 0.8)])}
+    pictures = [curves(index, rows) for index in range(3)]
+    assert all(is_picture(picture) for picture in pictures)
+    for index, picture in enumerate(pictures):
+        assert holds(picture, IMAGES[index], curve_scrubber.ROOM)
+        assert not holds(picture, IMAGES[index - 1], curve_scrubber.ROOM)
+    # The legend's line lies above the axes, which begin 46 pixels from the top.
+    lines = [np.flatnonzero((picture[60:] == BLUE).all(axis=2).any(axis=1)) for picture in pictures]
+    assert lines[0].min() > lines[1].max() > lines[1].min() > lines[2].max()
+
+
+def test_only_a_curve_that_moved_leaves_its_first_stop_behind():
+    moved = np.stack([X * 0 + 0.2, X * 0 + 0.2, X])
+    first, same, other = (inked(curves(index, {"a": moved})) for index in range(3))
+    assert first == same
+    assert other > 1.5 * first
+
+
+def test_a_curve_is_not_drawn_where_it_is_nan():
+    whole, gap, alone = X * 0 + 0.5, X * 0 + 0.5, X * np.nan
+    gap[3:6], alone[4] = np.nan, 0.5
+    amounts = [inked(curves(0, {"a": row[None]})) for row in (whole, gap, alone)]
+    assert 0 < amounts[2] < amounts[1] / 10
+    assert amounts[1] == pytest.approx(amounts[0] / 2, rel=0.05)
+
+
+def test_a_mark_moves_and_leaves_its_path():
+    way = np.array([[0.1, 0.5], [0.5, 0.9], [0.9, 0.5]])
+    for index, share in enumerate(way[:, 0]):
+        picture = curves(index, {"a": X[None] * 0 + 0.1}, {"b": way})[60:]
+        at = np.flatnonzero((picture == ORANGE).all(axis=2).any(axis=0)).mean()
+        blue = np.flatnonzero((picture == BLUE).all(axis=2).any(axis=0))  # the curve goes all the way
+        assert at == pytest.approx(blue[0] + share * np.ptp(blue), abs=4)
+
+
+def inked(picture: np.ndarray) -> int:
+    """How many pixels of the plot are bluish."""
+    plot = picture[60:, 500:].astype(int)
+    return int((plot[..., 2] - plot[..., 0] > 40).sum())
+
+
+BLUE, ORANGE = ([int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (DATA, MODEL))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (-5, -1, ["10⁻⁵", "10⁻⁴", "0.001", "0.01", "0.1"]),
+        (-12, 12, ["10⁻¹²", "10⁻⁸", "10⁻⁴", "1", "10000", "10⁸", "10¹²"]),
+        (np.log10(0.015), np.log10(2), ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]),
+        (np.log10(3), np.log10(4.1), ["3", "3.25", "3.5", "3.75", "4"]),
+    ],
+)
+def test_a_logarithmic_axis_has_round_ticks_where_they_belong(low, high, texts):
+    ticks = curve_scrubber.Scale("x", True, low, high).ticks()
+    assert [text for _, text in ticks] == texts
+    figures = [(share, float(text)) for share, text in ticks if text.isascii()]
+    assert np.allclose(
+        [low + share * (high - low) for share, _ in figures], np.log10([x for _, x in figures])
+    )
+
+
+@pytest.mark.parametrize(("values", "ends"), [([3.0, 3.0], (1.5, 4.5)), ([0.0, 0.0], (-0.5, 0.5))])
+def test_a_scale_around_one_number_has_a_length(values, ends):
+    scale = curve_scrubber.Scale.around("x", False, np.array(values), 0.04)
+    assert (scale.low, scale.high) == ends
+
+
+LEVELS = (0, 0, 1, 2, 2, 2, 1, 0)
+STAGES = [
+    network_anatomy.Block(f"b{at}", level, at, "a shape", "A role.", IMAGES[at : at + 4].reshape(2, 2, 8, 8))
+    for at, level in enumerate(LEVELS)
+]
+
+
+@pytest.mark.parametrize(("selected", "index"), [(0, 0), (3, 1), (7, 0)])
+def test_a_block_brings_its_maps_and_is_marked(selected, index):
+    picture = network_anatomy.render(STAGES, [(1, 7)], selected, index)
+    assert is_picture(picture)
+    room = (192, 192)  # two maps beside each other
+    for at in range(12):
+        shown = at in (selected + 2 * index, selected + 2 * index + 1)
+        assert holds(picture, IMAGES[at], room) == shown
+    box = network_anatomy.boxes(STAGES)[selected]
+    ys, xs = np.nonzero((picture == ORANGE).all(axis=2))
+    assert xs.mean() == pytest.approx(16 + box.middle * network_anatomy.STILL[0], abs=2)
+    assert ys.mean() == pytest.approx(16 + 2 * (box.top + box.height / 2), abs=2)
+
+
+def test_levels_lie_below_each_other_and_halve():
+    places = network_anatomy.boxes(STAGES)
+    assert [box.height for box in places] == [96 / 2**level for level in LEVELS]
+    for a, b in itertools.combinations(places, 2):
+        assert (a.top == b.top) == (a.height == b.height)
+        assert a.top == b.top or a.foot < b.top or b.foot < a.top
+    middles = [box.middle for box in places]
+    assert np.allclose(np.diff(middles), 1 / 8)
+
+
+def test_lines_end_at_the_sides_that_face_each_other_and_cross_no_block():
+    places = network_anatomy.boxes(STAGES)
+    pairs = [*itertools.pairwise(range(8)), (1, 7), (2, 6), (3, 5)]
+    for start, end in pairs:
+        a, b = places[start], places[end]
+        path = network_anatomy.skip_line(a, b, places) if end > start + 1 else network_anatomy.line(a, b, 0.5)
+        for (x, y), box in ((path[0], a), (path[-1], b)):
+            assert abs(x - box.middle) <= box.half + 1e-9
+            assert box.top <= y <= box.top + box.height
+        for (x0, y0), (x1, y1) in itertools.pairwise(path):
+            assert x0 == x1 or y0 == y1
+            for box in places:
+                beside = (
+                    max(x0, x1) <= box.middle - box.half + 1e-9 or min(x0, x1) >= box.middle + box.half - 1e-9
+                )
+                assert beside or max(y0, y1) <= box.top or min(y0, y1) >= box.top + box.height
+
+
+def test_a_line_within_one_column_goes_straight_and_leaves_out_the_names():
+    upper, lower = network_anatomy.boxes([replace(STAGES[0], column=0), replace(STAGES[2], column=0)])
+    assert network_anatomy.line(upper, lower, 0.5) == [(0.5, upper.foot), (0.5, lower.top)]
+    assert network_anatomy.line(lower, upper, 0.5) == [(0.5, lower.top), (0.5, upper.foot)]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "found"),
+    [
+        (1, (8, 8), (1, 37)),
+        (8, (32, 32), (3, 3)),
+        (4, (8, 16), (2, 9)),
+        (2, (8, 40), (1, 7)),
+        (2, (500, 9), (2, 1)),
+    ],
+)
+def test_maps_are_laid_out_to_be_large(count, size, found):
+    assert network_anatomy.columns_for(count, size, 300, 6) == found
 
 
 def test_fewer_greys_stay_near_and_keep_both_ends():

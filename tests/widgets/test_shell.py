@@ -12,8 +12,10 @@ from PIL import Image
 from traitlets import TraitError
 
 from course_utils.data import load, to_uint8
+from course_utils.plots import DATA, MODEL, NOISE, STUDENT
+from course_utils.widgets import Block
 from course_utils.widgets.base import SPAN, STILL_COLOURS, CourseWidget, script
-from course_utils.widgets.pictures import GREYS
+from course_utils.widgets.pictures import GREYS, fewer_greys
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 MOVES = {
@@ -25,8 +27,13 @@ MOVES = {
     "ArrowField": {"index": 2, "shown": "learned"},
     "ElboBalance": {"mean_index": 3, "std_index": 0},
     "LatentSweep": {"index": 4},
+    "LatentWalk": {"row": 0, "column": 3},
     "NoiseMixer": {"index": 49},
     "NoiseMixer, schedules": {"index": 0, "shown": "cut"},
+    "CurveScrubber": {"index": 2},
+    "NetworkAnatomy": {"selected": 2, "index": 1},
+    "LiveScrubber": {"settings": {"count": 5, "kind": "last"}, "index": 3},
+    "DuelTrainer": {"index": 1},
 }
 UNSAID = ("embedding", "shown")  # moves that the caption does not tell
 
@@ -88,6 +95,23 @@ def test_state_and_content_are_what_the_browser_gets(kind, widget):
         ("NoiseMixer", "index", 50, r"NoiseMixer: index must lie in 0\.\.49, got 50"),
         ("NoiseMixer", "shown", "slow", r"NoiseMixer: shown must be one of 'linear', got 'slow'"),
         ("NoiseMixer, schedules", "shown", "fast", r"one of 'linear', 'slow', 'cut', got 'fast'"),
+        ("CurveScrubber", "index", 3, r"CurveScrubber: index must lie in 0\.\.2, got 3"),
+        ("NetworkAnatomy", "index", 2, r"NetworkAnatomy: index must lie in 0\.\.1, got 2"),
+        ("NetworkAnatomy", "selected", -1, r"NetworkAnatomy: selected must lie in 0\.\.3, got -1"),
+        ("LiveScrubber", "index", 2, r"LiveScrubber: index must lie in 0\.\.1, got 2"),
+        (
+            "LiveScrubber",
+            "settings",
+            {"count": 2},
+            r"settings must name the choices \['count', 'kind'\], got",
+        ),
+        (
+            "LiveScrubber",
+            "settings",
+            {"count": 3, "kind": "last"},
+            r"must hold one of \[2, 3\.5, 5\] for 'count', got 3; only what a control offers",
+        ),
+        ("DuelTrainer", "index", 4, r"DuelTrainer: index must lie in 0\.\.3, got 4"),
     ],
 )
 def test_state_outside_is_refused_and_stays(build, family, name, value, message):
@@ -109,6 +133,8 @@ def test_state_outside_is_refused_and_stays(build, family, name, value, message)
         ("ElboBalance", {"std_index": 3}),
         ("LatentSweep", {"index": 5}),
         ("NoiseMixer", {"index": -1}),
+        ("CurveScrubber", {"index": 3}),
+        ("NetworkAnatomy", {"selected": 4}),
     ],
 )
 def test_a_start_outside_is_refused(build, family, changes):
@@ -452,3 +478,79 @@ def test_four_schedules_of_a_thousand_steps_fit_into_a_notebook(build):
     for index in (0, 999):
         widget = build("NoiseMixer", x0=x0, noise=noise, schedules=schedules, index=index)
         assert len(twin_of(widget)) < 250_000
+
+
+def test_curves_lie_where_their_numbers_are(build, arguments):
+    given, content = arguments["CurveScrubber"], build("CurveScrubber").content
+    x = np.array(content["x"]) / SPAN
+    assert np.abs(9 * x - given["x"]).max() < 9 / SPAN  # the axis goes from 0, where a mark lies, to 9
+    low, high = -0.04 * 14, 1.04 * 14
+    for sent, rows in zip(content["curves"], given["curves"].values(), strict=True):
+        places = np.array(sent["rows"], float) / SPAN * (high - low) + low
+        assert np.array_equal(np.isnan(places), np.isnan(np.atleast_2d(rows)))
+        assert np.nanmax(np.abs(places - rows)) < (high - low) / SPAN
+    for sent, way in zip(content["marks"], given["marks"].values(), strict=True):
+        places = np.array([sent["x"], sent["y"]]).T / SPAN * (9, high - low) + (0, low)
+        assert np.abs(places - way).max() < (high - low) / SPAN
+
+
+def test_a_curve_without_stops_is_sent_once_and_a_mark_on_a_curve_shares_its_colour(build):
+    content = build("CurveScrubber").content
+    assert [len(curve["rows"]) for curve in content["curves"]] == [3, 1, 3]
+    assert [entry["name"] for entry in content["legend"]] == ["moving", "still", "growing", "other"]
+    assert [entry["colour"] for entry in content["legend"]] == [DATA, MODEL, NOISE, STUDENT]
+    assert [mark["colour"] for mark in content["marks"]] == [DATA, STUDENT]
+
+
+def test_the_note_tells_what_is_faint(build):
+    both = "Faint curves: noise = 0.1. Faint dots: the way through all stops."
+    assert build("CurveScrubber").content["note"] == both
+    still = {"still": np.arange(5.0), "also": np.ones((3, 5))}
+    assert build("CurveScrubber", curves=still, marks=None).content["note"] == ""
+    assert build("CurveScrubber", curves={}).content["note"] == "Faint dots: the way through all stops."
+
+
+def test_images_beside_curves_are_sent_once_or_not_at_all(build, arguments):
+    a, b, _ = arguments["CurveScrubber"]["images"]
+    repeated = build("CurveScrubber", images=np.stack([a, b, a]))
+    assert repeated.content["tileOf"] == [0, 1, 0]
+    bare = build("CurveScrubber", images=None)
+    assert "tiles" not in bare.content
+    assert bare.pixels == b""
+
+
+def test_a_logarithmic_axis_goes_by_ratios(build):
+    x, y = np.geomspace(1e-6, 1e6, 5), np.geomspace(1, 100, 5)
+    content = build(
+        "CurveScrubber", x=x, curves={"y": y}, marks=None, log_x=True, log_y=True, xlabel="SNR"
+    ).content
+    assert np.abs(np.diff(content["x"]) - SPAN / 4).max() <= 1
+    assert np.ptp(np.diff(content["curves"][0]["rows"][0])) <= 1
+    assert [text for _, text in content["xTicks"]] == ["10⁻⁶", "10⁻⁴", "0.01", "1", "100", "10000", "10⁶"]
+    assert [text for _, text in content["yTicks"]] == ["1", "10", "100"]
+
+
+def test_every_map_lies_in_the_sheet_where_the_browser_looks(build, arguments):
+    widget = build("NetworkAnatomy")
+    sheet = np.asarray(Image.open(io.BytesIO(widget.pixels)).convert("L"))
+    for sent, block in zip(widget.content["blocks"], arguments["NetworkAnatomy"]["blocks"], strict=True):
+        maps, corner = fewer_greys(block.maps), sent["maps"]
+        assert (corner["count"], corner["height"], corner["width"]) == maps.shape[1:]
+        for at, (index, which) in enumerate(np.ndindex(maps.shape[:2])):
+            row, column = divmod(at, corner["columns"])
+            y, x = corner["top"] + row * maps.shape[2], column * maps.shape[3]
+            assert np.array_equal(sheet[y:, x:][: maps.shape[2], : maps.shape[3]], maps[index, which])
+
+
+def test_a_chosen_block_says_what_it_is(build):
+    widget = build("NetworkAnatomy", selected=2, index=1)
+    assert widget.caption == "middle, 2 maps. It is here. Much noise."
+
+
+def test_nine_blocks_of_eight_maps_fit_into_a_notebook(build):
+    """Maps of normal noise, which hardly compress, at six levels."""
+    rng, sides = np.random.default_rng(0), (32, 32, 16, 8, 8, 16, 32, 32, 32)
+    maps = [rng.normal(128, 40, (6, 8, side, side)).clip(0, 255).astype(np.uint8) for side in sides]
+    blocks = [Block(str(at), 0, at, "a shape", "A role.", each) for at, each in enumerate(maps)]
+    widget = build("NetworkAnatomy", blocks=blocks, skips=(), stops=range(6), captions=["A caption."] * 6)
+    assert len(twin_of(widget)) < 350_000

@@ -2,7 +2,6 @@
 
 const BOTH = "both";
 const LOOKS = [{ width: 4.5, head: 11 }, { width: 1.5, head: 6 }]; // CSS pixels: the second field lies inside the first
-const SLENDER = 0.5; // half the width of a head as a share of its length
 
 async function build(frame) {
   const { label, stops, words, captions, points, starts, ends, names, legend: entries, xTicks, yTicks } = frame.content;
@@ -51,19 +50,4 @@ async function build(frame) {
     showArrows(shown);
     return captions[index];
   };
-}
-
-/** An arrow whose tip lies at its end; a short one is nearly all head, one of no length a dot. */
-function arrow(context, [x0, y0], [x1, y1], width, head) {
-  const length = Math.hypot(x1 - x0, y1 - y0);
-  if (length < 1) return dot(context, x0, y0, width / 2);
-  const [dx, dy] = [(x1 - x0) / length, (y1 - y0) / length];
-  const long = Math.min(head, 0.7 * length);
-  const [x, y] = [x1 - long * dx, y1 - long * dy];
-  line(context, x0, y0, x + 0.5 * dx, y + 0.5 * dy);
-  context.beginPath();
-  context.moveTo(x1, y1);
-  context.lineTo(x - SLENDER * long * dy, y + SLENDER * long * dx);
-  context.lineTo(x + SLENDER * long * dy, y - SLENDER * long * dx);
-  context.fill();
 }

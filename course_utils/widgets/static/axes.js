@@ -82,3 +82,20 @@ function triangle(context, x, y, dx, dy) {
   context.lineTo(x - size * dy, y - size * dx);
   context.fill();
 }
+
+const SLENDER = 0.5; // half the width of a head as a share of its length
+
+/** An arrow whose tip lies at its end; a short one is nearly all head, one of no length a dot. */
+function arrow(context, [x0, y0], [x1, y1], width, head) {
+  const length = Math.hypot(x1 - x0, y1 - y0);
+  if (length < 1) return dot(context, x0, y0, width / 2);
+  const [dx, dy] = [(x1 - x0) / length, (y1 - y0) / length];
+  const long = Math.min(head, 0.7 * length);
+  const [x, y] = [x1 - long * dx, y1 - long * dy];
+  line(context, x0, y0, x + 0.5 * dx, y + 0.5 * dy);
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x - SLENDER * long * dy, y + SLENDER * long * dx);
+  context.lineTo(x + SLENDER * long * dy, y - SLENDER * long * dx);
+  context.fill();
+}

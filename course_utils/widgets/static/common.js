@@ -104,9 +104,7 @@ class Frame {
   async open(build) {
     this.#draw = await build(this);
     for (const name of this.content.state) {
-      const redraw = () => this.redraw();
-      this.model.on(`change:${name}`, redraw);
-      this.#onClose(() => this.model.off(`change:${name}`, redraw));
+      this.watch(`change:${name}`, () => this.redraw());
     }
     this.redraw();
     await new Promise(resolve => requestAnimationFrame(resolve));
@@ -136,6 +134,12 @@ class Frame {
   }
 
   listen(target, type, handler) { target.addEventListener(type, handler, { signal: this.#closing.signal }); }
+
+  /** Call `handler` on an event of the model. */
+  watch(event, handler) {
+    this.model.on(event, handler);
+    this.#onClose(() => this.model.off(event, handler));
+  }
 
   onResize(node, handler) {
     const observer = new ResizeObserver(() => {
