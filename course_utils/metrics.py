@@ -115,6 +115,38 @@ def feature_distance(features: Callable[[Tensor], Tensor], x: Tensor, reference:
     return frechet_distance(mu1, cov1, mu2, cov2)
 
 
+def kernel_distance(x: Tensor, y: Tensor) -> float:
+    """Squared maximum mean discrepancy under the kernel (a.b / D + 1)^3, without bias: KID.
+
+    Bińkowski et al. 2018 (arXiv:1801.01401), eq. 4 and section 3. Unlike the Fréchet distance its expectation
+    does not depend on how many examples there are, and is 0 for two sets from one distribution.
+
+    Args:
+        x: (N, D) float, features of one set.
+        y: (M, D) float, features of the other; N, M >= 2.
+
+    Returns:
+        about 0 or above; a little below 0 is possible.
+
+    Raises:
+        ValueError: D differs, or a set holds fewer than two examples.
+    """
+    require_float_tensor("kernel_distance", x=x, y=y)
+    require_dims("kernel_distance", 2, "(N, D)", x=x, y=y)
+    if x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+        raise ValueError(
+            "kernel_distance: x and y must be (N, D) and (M, D), two rows or more, got "
+            f"{tuple(x.shape)} and {tuple(y.shape)}."
+        )
+    x, y = x.double(), y.double()
+    (xx, yy, xy) = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    return (_mean_off_diagonal(xx) + _mean_off_diagonal(yy) - 2 * xy.mean()).item()
+
+
+def _mean_off_diagonal(square: Tensor) -> Tensor:
+    return (square.sum() - square.trace()) / (len(square) * (len(square) - 1))
+
+
 def _require_scores(function: str, **named: Tensor) -> None:
     require_float_tensor(function, **named)
     require_dims(function, 1, "(N,)", **named)

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,16 +20,64 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from course_utils import autoencoders, classifier, denoising, vae
+from course_utils import autoencoders, classifier, dcgan, denoising, gan, vae
 from course_utils.diffusion import unet
+from course_utils.validation import require_float_tensor
 
 FOLDER = Path(__file__).parent / "checkpoints"
+
+
+class SampleSheet(nn.Module):
+    """Images that models drew which are not released themselves; stored like the weights of a model.
+
+    Args:
+        rows: whose images they are.
+        count: images a row.
+        size: side in pixels; one channel.
+    """
+
+    images: Tensor  # (rows, count, 1, size, size) float in [0, 1]
+
+    def __init__(self, rows: Sequence[str], count: int, size: int):
+        super().__init__()
+        self.rows = tuple(rows)
+        self.register_buffer("images", torch.zeros(len(self.rows), count, 1, size, size))
+
+    @classmethod
+    def of(cls, images: Mapping[str, Tensor]) -> "SampleSheet":
+        """A sheet from rows of images, (count, 1, size, size) float each.
+
+        TypeError, ValueError: no floats, or other or unequal shapes.
+        """
+        require_float_tensor("SampleSheet.of", **images)
+        shapes = {tuple(row.shape) for row in images.values()}
+        if len(shapes) != 1 or not all(len(s) == 4 and s[1] == 1 and s[2] == s[3] for s in shapes):
+            listed = ", ".join(f"{name} {tuple(row.shape)}" for name, row in images.items()) or "no row"
+            raise ValueError(f"SampleSheet.of: every row must be (count, 1, size, size), got {listed}.")
+        stacked = torch.stack(list(images.values()))
+        sheet = cls(list(images), stacked.shape[1], stacked.shape[-1])
+        sheet.images.copy_(stacked)
+        return sheet
+
+    def __getitem__(self, row: str) -> Tensor:
+        """(count, 1, size, size). KeyError: there is no such row; the message lists those there are."""
+        if row not in self.rows:
+            raise KeyError(f"SampleSheet: no row {row!r}, only: {', '.join(self.rows)}.")
+        return self.images[self.rows.index(row)]
+
+
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     one.__name__: one
     for one in (
+        SampleSheet,
         autoencoders.ConvAE,
         classifier.DigitClassifier,
+        dcgan.ConditionalGenerator,
+        dcgan.RecordedGenerator,
+        dcgan.Translators,
         denoising.DenseDenoiser,
+        gan.PointSheet,
+        gan.SmallGenerator,
         vae.NeighbourVAE,
         vae.VAE,
         unet.UNet,

@@ -5,13 +5,15 @@ import pytest
 from course_utils import cli
 from course_utils.checkpoints import recipes as chapters
 from course_utils.checkpoints.recipes import autoencoders as recipes
-from course_utils.checkpoints.recipes import vae
+from course_utils.checkpoints.recipes import diffusion, vae
+from course_utils.checkpoints.recipes.diffusion import quality, run
+from course_utils.checkpoints.recipes.gan import images
 from course_utils.data import load
 from course_utils.training import load_card, load_checkpoint
 
 
 @pytest.fixture(autouse=True)
-def few_images(monkeypatch):
+def few_images(monkeypatch, tmp_path):
     """The recipes on 200 digits of each split."""
 
     def few(name, split, value_range=(0, 1), size=28):
@@ -20,6 +22,12 @@ def few_images(monkeypatch):
     for chapter in chapters.CHAPTERS.values():
         monkeypatch.setattr(chapter, "load", few)
     monkeypatch.setattr(vae, "IWAE_SAMPLES", 5)
+    monkeypatch.setattr(run, "BATCH_SIZE", 4)
+    monkeypatch.setattr(diffusion, "SAMPLES", 10)
+    monkeypatch.setattr(images, "AT_STOPS", 150)
+    monkeypatch.setattr(images, "AT_END", 150)
+    monkeypatch.setattr(quality, "SAMPLING_STEPS", 2)
+    monkeypatch.chdir(tmp_path)  # a run keeps its state in the working folder
 
 
 def test_train_writes_model_and_card_and_reports_progress(tmp_path, capsys):
@@ -67,6 +75,10 @@ def test_the_one_class_recipe_measures_every_digit_and_its_spread(tmp_path, monk
         ("vae", "latent-2", ["test_elbo_nats", "test_iwae_5_nats", "frechet_of_samples"]),
         ("vae", "beta-4", ["test_kl_nats", "active_units", "frechet_floor_training_images"]),
         ("vae", "neighbours", ["by_cure_and_seed", "test_elbo_nats"]),
+        ("gan", "mnist", ["frechet", "frechet_floor_training_images", "samples", "by_step"]),
+        ("gan", "small", ["frechet", "frechet_floor_training_images", "samples", "by_step"]),
+        ("diffusion", "mnist", ["by_guidance_scale", "floor_training_images"]),
+        ("diffusion", "colour", ["by_guidance_scale", "floor_training_images"]),
     ],
 )
 def test_every_recipe_trains_measures_and_can_be_loaded(tmp_path, capsys, chapter, name, figures):

@@ -1,4 +1,7 @@
-"""Detection measures against scikit-learn, on random scores with ties; Fréchet distances against SciPy."""
+"""Detection measures against scikit-learn, on random scores with ties; Fréchet distances against SciPy.
+
+Kernel distances against scikit-learn and against their definition, sum by sum.
+"""
 
 import pytest
 import scipy.linalg
@@ -6,11 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as peer
+from sklearn.metrics.pairwise import polynomial_kernel
 
 from course_utils.metrics import (
     confusion_counts,
     feature_distance,
     frechet_distance,
+    kernel_distance,
     roc_auc,
     roc_curve,
 )
@@ -102,3 +107,96 @@ def test_feature_distance_needs_two_images():
     one = torch.zeros(1, 1, 2, 3)
     with pytest.raises(ValueError, match="a covariance needs two images or more, got 1 and 1"):
         feature_distance(lambda images: images.flatten(1), one, one)
+
+
+SIZES = st.integers(2, 8)
+
+
+def rows(n, width, seed=0, dtype=torch.float64):
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@given(n=SIZES, m=SIZES, width=st.integers(1, 6), seed=st.integers(0, 999))
+def test_kernel_distance_is_the_one_with_scikit_learns_kernel(n, m, width, seed):
+    x, y = rows(n, width, seed), rows(m, width, seed + 1)
+    xx, yy, xy = (
+        polynomial_kernel(a, b, degree=3, gamma=1 / width, coef0=1) for a, b in ((x, x), (y, y), (x, y))
+    )
+    within = ((k.sum() - k.trace()) / (len(k) * (len(k) - 1)) for k in (xx, yy))
+    assert kernel_distance(x, y) == pytest.approx(sum(within) - 2 * xy.mean(), rel=1e-10, abs=1e-10)
+
+
+@given(n=SIZES, m=SIZES, width=st.integers(1, 6), seed=st.integers(0, 999))
+def test_kernel_distance_is_its_definition_pair_by_pair(n, m, width, seed):
+    """Bińkowski et al. 2018, eq. 4: no example is compared with itself."""
+
+    def k(a, b):
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / width + 1) ** 3
+
+    x, y = rows(n, width, seed).tolist(), rows(m, width, seed + 1).tolist()
+    expected = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    expected += sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    expected -= 2 * sum(k(a, b) for a in x for b in y) / (n * m)
+    found = kernel_distance(torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64))
+    assert found == pytest.approx(expected, rel=1e-10, abs=1e-10)
+
+
+def test_without_bias_it_is_0_on_average_and_the_frechet_distance_is_not():
+    """Many small draws from one distribution, of different sizes."""
+    draws, width = 2_000, 4
+    for n, m in ((3, 3), (4, 12)):
+        pairs = [(rows(n, width, 2 * i), rows(m, width, 2 * i + 1)) for i in range(draws)]
+        found = torch.tensor([kernel_distance(x, y) for x, y in pairs], dtype=torch.float64)
+        standard_error = found.std() / draws**0.5
+        assert found.mean().abs() < 4 * standard_error
+        assert found.min() < 0 < found.max()
+        frechet = torch.tensor(
+            [
+                frechet_distance(x.mean(dim=0), x.T.cov(), y.mean(dim=0), y.T.cov())
+                for x, y in pairs[: draws // 10]
+            ]
+        )
+        assert frechet.mean() > 10 * frechet.std() / len(frechet) ** 0.5
+
+
+def test_kernel_distance_tells_distributions_apart_by_as_much_for_few_as_for_many():
+    """Of normal distributions the true distance is known, from their moments."""
+    mu = 1.5
+
+    def expected_kernel(a, b):
+        """The mean of (x y + 1)^3 for independent x ~ N(a, 1), y ~ N(b, 1)."""
+        return 1 + 3 * a * b + 3 * (a**2 + 1) * (b**2 + 1) + (a**3 + 3 * a) * (b**3 + 3 * b)
+
+    true = expected_kernel(0, 0) + expected_kernel(mu, mu) - 2 * expected_kernel(0, mu)
+    for n, draws in ((4, 2_000), (40, 500)):
+        found = torch.tensor(
+            [kernel_distance(rows(n, 1, 2 * i), rows(n, 1, 2 * i + 1) + mu) for i in range(draws)]
+        )
+        assert (found.mean() - true).abs() < 4 * found.std() / draws**0.5
+        assert found.mean() > 10 * found.std() / draws**0.5
+
+
+def test_kernel_distance_is_computed_in_float64_and_the_same_in_both_orders():
+    x, y = 30 * rows(50, 8, dtype=torch.float32), 30 * rows(40, 8, seed=1, dtype=torch.float32)
+    there = kernel_distance(x, y)
+    assert there == kernel_distance(x.double(), y.double())
+    assert there == pytest.approx(kernel_distance(y, x), rel=1e-12)
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+)
+def test_kernel_distance_takes_two_sets_of_equal_width_and_nothing_else(first, second):
+    x, y = torch.ones(first), torch.ones(second)
+    if len(first) == len(second) == 2 and first[1] == second[1] and min(first[0], second[0]) >= 2:
+        assert kernel_distance(x, y) == pytest.approx(0, abs=1e-9)
+    else:
+        with pytest.raises(ValueError, match=r"^kernel_distance: .*must (be|have 2 dimensions) \(N, D\)"):
+            kernel_distance(x, y)
+
+
+@pytest.mark.parametrize("wrong", [None, [[1.0]], torch.ones(3, 2, dtype=torch.int64)])
+def test_kernel_distance_refuses_what_is_no_float_tensor(wrong):
+    with pytest.raises(TypeError, match=r"^kernel_distance: y must be a floating-point tensor"):
+        kernel_distance(torch.ones(3, 2), wrong)

@@ -2,14 +2,18 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from course_utils import training
 from course_utils.autoencoders import ConvAE
 from course_utils.training import (
     Card,
+    SampleSheet,
     TrainStep,
     in_batches,
     load_card,
@@ -114,3 +118,68 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
 
 def test_all_released_files_together_stay_small():
     assert sum(path.stat().st_size for path in training.FOLDER.rglob("*.safetensors")) <= 40e6
+
+
+def images():
+    """Two rows of three images."""
+    generator = torch.Generator().manual_seed(0)
+    return {row: torch.rand(3, 1, 5, 5, generator=generator) for row in ("everything", "a row, with a comma")}
+
+
+def test_a_sheet_gives_back_each_row_under_its_name():
+    drawn = images()
+    sheet = SampleSheet.of(drawn)
+    assert sheet.rows == tuple(drawn)
+    assert sheet.images.shape == (2, 3, 1, 5, 5)
+    for row, expected in drawn.items():
+        assert torch.equal(sheet[row], expected)
+    assert not list(sheet.parameters())
+
+
+def test_a_sheet_is_stored_like_a_model(tmp_path):
+    drawn = images()
+    card = replace(CARD, architecture={"class": "SampleSheet", "rows": list(drawn), "count": 3, "size": 5})
+    save_checkpoint("chapter/sheet", SampleSheet.of(drawn), card, tmp_path)
+    loaded = load_checkpoint("chapter/sheet", tmp_path)
+    assert loaded.rows == tuple(drawn)
+    for row, expected in drawn.items():
+        assert torch.equal(loaded[row], expected.half().float())
+
+
+def test_a_sheet_does_not_change_with_the_images_that_it_was_made_of():
+    drawn = images()
+    sheet = SampleSheet.of(drawn)
+    before = sheet["everything"].clone()
+    drawn["everything"].zero_()
+    assert torch.equal(sheet["everything"], before)
+
+
+def test_a_row_that_is_not_there_is_answered_by_those_there_are():
+    with pytest.raises(
+        KeyError, match="SampleSheet: no row 'nothing', only: everything, a row, with a comma"
+    ):
+        SampleSheet.of(images())["nothing"]
+
+
+SHAPES = st.lists(st.integers(1, 3), min_size=1, max_size=5).map(tuple)
+
+
+@given(first=SHAPES, second=SHAPES)
+def test_a_sheet_takes_rows_of_square_images_alike_in_shape(first, second):
+    drawn = {"a": torch.zeros(first), "b": torch.zeros(second)}
+    if first == second and len(first) == 4 and first[1] == 1 and first[2] == first[3]:
+        assert SampleSheet.of(drawn)["b"].shape == second
+    else:
+        with pytest.raises(
+            ValueError, match=r"^SampleSheet.of: every row must be \(count, 1, size, size\), got a"
+        ):
+            SampleSheet.of(drawn)
+
+
+def test_a_sheet_without_rows_and_rows_that_are_no_floats_are_refused():
+    with pytest.raises(ValueError, match=r"^SampleSheet.of: .* got no row"):
+        SampleSheet.of({})
+    with pytest.raises(
+        TypeError, match=r"^SampleSheet.of: a must be a floating-point tensor, got a uint8 tensor"
+    ):
+        SampleSheet.of({"a": torch.zeros(2, 1, 3, 3, dtype=torch.uint8)})

@@ -5,7 +5,12 @@ import torch
 
 from course_utils.autoencoders import reconstruction_error
 from course_utils.checkpoints.recipes import CHAPTERS, autoencoders, denoising, diffusion, vae
-from course_utils.data import load
+from course_utils.checkpoints.recipes.diffusion import ablation, quality, sampling
+from course_utils.data import load, rescale
+from course_utils.data.colours import hue
+from course_utils.diffusion import restoration
+from course_utils.diffusion.samplers import ddim, ddim_timesteps
+from course_utils.diffusion.schedules import alphas_cumprod, linear_beta_schedule
 from course_utils.metrics import feature_distance
 from course_utils.training import in_batches, load_card, load_checkpoint
 from course_utils.vae import iwae_bound, log_weights
@@ -126,11 +131,100 @@ def test_posterior_collapse_is_produced_and_cured_for_every_seed():
 
 def test_the_diffusion_model_draws_the_digit_it_is_asked_for():
     model, card = released("diffusion", "mnist")
-    figures = card.quality["by_guidance_scale"]
-    assert figures["2"]["class_accuracy"] >= 0.95
-    assert card.quality["frechet_floor_training_images"] < figures["1"]["frechet"]
+    assert card.quality["by_guidance_scale"]["2"]["class_accuracy"] >= 0.95
+    assert (
+        card.quality["floor_training_images"]["frechet"] < card.quality["by_guidance_scale"]["1"]["frechet"]
+    )
     labels = torch.arange(20) % 10
     judge = load_checkpoint("classifier/mnist")
-    with torch.no_grad():
-        right = judge(diffusion.sample(model, labels, scale=2.0)).argmax(dim=1) == labels
-    assert right.double().mean() >= 0.8
+    assert quality.class_accuracy(judge, diffusion.sample(model, labels, scale=2.0), labels) >= 0.8
+
+
+def test_the_painting_model_gives_grey_digits_one_colour_each_and_another_with_other_noise():
+    """Its task in chapter 8."""
+    model, card = released("diffusion", "colour")
+    for figures in card.quality["by_guidance_scale"].values():
+        assert figures["hue_concentration"] > 0.85
+        assert figures["hue_imbalance"] < 0.15
+    assert card.quality["by_guidance_scale"]["2"]["class_accuracy"] > 0.9
+    digits = load("mnist", "test", value_range=(-1, 1), size=32).balanced(1).images
+    known, y = restoration.grey(), (digits - 1) / 2  # the mean channel of a painted digit, in [-1, 1]
+    abar, hues = alphas_cumprod(linear_beta_schedule(1000, 1e-4, 0.02)), []
+    for seed in (0, 1):
+        generator = torch.Generator().manual_seed(seed)
+        x_T = torch.randn(len(digits), 3, 32, 32, generator=generator)
+        painting = restoration.restoring(model, known, y, abar)
+        *_, last = ddim(painting, x_T, ddim_timesteps(1000, 20), abar, 1.0, generator=generator)
+        assert torch.allclose(known.measure(last.x_t), y, rtol=0, atol=1e-5)
+        angles, concentration = hue(rescale(last.x_t, (-1, 1), (0, 1)).clamp(0, 1))
+        assert concentration.mean() > 0.9
+        hues.append(angles)
+    assert torch.exp(1j * (hues[0] - hues[1])).angle().abs().mean() > 0.5
+
+
+def test_more_guidance_draws_what_is_asked_for_and_less_variety():
+    by_scale = load_card("diffusion/sampling").quality["by_guidance_scale"]
+    accuracy, diversity = (
+        {s: row[f] for s, row in by_scale.items()} for f in ("class_accuracy", "diversity")
+    )
+    assert accuracy["0"] == pytest.approx(0.1, abs=0.05)  # no class asked for: one in ten is right by chance
+    assert accuracy["0"] < accuracy["1"] < accuracy["2"]
+    assert accuracy["2"] >= 0.95
+    falling = [diversity[scale] for scale in ("0", "1", "2", "4", "8")]
+    assert falling == sorted(falling, reverse=True)
+
+
+@pytest.mark.parametrize("distance", ["frechet", "kernel"])
+def test_ddim_needs_more_steps_than_dpm_solver(distance):
+    by_steps = load_card("diffusion/sampling").quality["by_steps"]
+    for name in ("DDIM, eta = 0", "DDIM, eta = 1"):
+        falling = [by_steps[name][f"{n}"][distance] for n in sampling.STEPS]
+        assert falling == sorted(falling, reverse=True)
+        assert by_steps["DPM-Solver++(2M)"]["5"][distance] < falling[0] / 2
+
+
+def test_the_tables_of_sampling_agree_with_the_card_of_the_model():
+    """The same noise, classes and steps, for another number of samples."""
+    tables, card = (load_card(f"diffusion/{name}").quality for name in ("sampling", "mnist"))
+    for scale, figures in card["by_guidance_scale"].items():
+        again = tables["by_guidance_scale"][scale]
+        assert again["frechet"] == pytest.approx(figures["frechet"], rel=0.2)
+        assert again["class_accuracy"] == pytest.approx(figures["class_accuracy"], abs=0.02)
+    assert tables["by_steps"]["DDIM, eta = 0"]["20"] == {
+        distance: tables["by_guidance_scale"]["1"][distance] for distance in ("frechet", "kernel")
+    }
+    assert tables["samples"] == sampling.SAMPLES
+    assert tables["real"]["class_accuracy"] >= 0.98
+
+
+def test_the_samples_that_are_kept_are_those_of_the_table():
+    sheet, card = released("diffusion", "sampling")
+    assert sheet.images.shape[1:] == (sampling.KEPT, 1, 28, 28)
+    judge, labels = load_checkpoint("classifier/mnist"), torch.arange(sampling.KEPT) % 10
+    assert list(sheet.rows) == list(card.quality["by_guidance_scale"])
+    for scale, figures in card.quality["by_guidance_scale"].items():
+        seen = quality.class_accuracy(judge, sheet[scale], labels)
+        assert seen == pytest.approx(figures["class_accuracy"], abs=0.2), scale
+
+
+def test_the_ablation_has_a_row_for_each_idea_with_the_floor_below_all_of_them():
+    sheet, card = released("diffusion", "ablation")
+    rows, floor = card.quality["rows"], card.quality["floor_training_images"]
+    assert list(sheet.rows) == list(rows) == list(ablation.ROWS)
+    assert sheet.images.shape[1:] == (ablation.KEPT, 1, 28, 28)
+    assert sorted(card.quality["seconds"]) == sorted(ablation.VARIANTS)
+    assert floor["frechet"] < min(row["frechet"] for row in rows.values())
+
+
+@pytest.mark.parametrize("distance", ["frechet", "kernel"])
+def test_what_is_in_circulation_costs_far_more_than_another_seed(distance):
+    rows = {name: row[distance] for name, row in load_card("diffusion/ablation").quality["rows"].items()}
+    everything = rows["everything"]
+    by_chance = abs(rows["everything, another seed"] - everything)
+    assert rows["the same, not averaged, jump and clamp"] - everything > 3 * by_chance
+    for row in (
+        "network not told t",
+        "jump to x0 and clamp instead of a step",
+        "plain network, not told t, clipped schedule",
+    ):
+        assert rows[row] > 2 * everything + 3 * by_chance

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from torch import nn
 
-from course_utils.checkpoints.recipes import autoencoders, classifier, denoising, diffusion, vae
+from course_utils.checkpoints.recipes import autoencoders, classifier, dcgan, denoising, diffusion, gan, vae
 from course_utils.checkpoints.recipes.common import Report
 from course_utils.training import Card
 
@@ -13,6 +13,8 @@ CHAPTERS: dict[str, ModuleType] = {
     "autoencoders": autoencoders,
     "denoising": denoising,
     "vae": vae,
+    "gan": gan,
+    "dcgan": dcgan,
     "diffusion": diffusion,
 }
 
