@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,7 +112,7 @@ def spaced(spacing: str, levels: int, steps: int, points: int, offset: int) -> T
     if spacing == "leading":
         return (torch.arange(points) * (levels // points)).flip(0)[:steps] + offset
     if spacing == "trailing":
-        return (levels - torch.arange(steps, dtype=torch.float64) * levels / steps).round().long() - 1
+        return torch.from_numpy(np.arange(levels, 0, -levels / steps)[:steps]).round().long() - 1
     return samplers.ddim_timesteps(levels, points)[:steps]
 
 
@@ -123,10 +124,16 @@ class DDIM(Scheduler):
     clip_sample: bool = True
 
     CLASS: ClassVar[str] = "DDIMScheduler"
-    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("dynamic_thresholding_ratio", "sample_max_value")
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (
+        *("dynamic_thresholding_ratio", "sample_max_value", "clip_sample_range"),
+    )
 
-    def fixed(self) -> dict[str, Any]:
-        return {"clip_sample_range": 1.0}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip_sample:
+            raise ValueError(
+                "DDIM: clip_sample must be false, which has to be said: latents, unlike images, have no bounds."
+            )
 
     @property
     def last(self) -> int:
@@ -145,7 +152,6 @@ class DDIM(Scheduler):
             visited,
             self.alphas_cumprod,
             eta=0.0,
-            clip_x0=self.clip_sample,
             last=self.last,
             correct=correct,
             generator=None,

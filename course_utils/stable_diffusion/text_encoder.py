@@ -70,8 +70,8 @@ class Tokenizer:
     def learn(cls, captions: Iterable[str], merges: int, length: int) -> "Tokenizer":
         """CLIP's kind of vocabulary: every byte, inside and at the end of a word, then merges of them.
 
-        The pair that is most frequent in the captions is merged first, and so on up to `merges` of them; START
-        and END come last.
+        The pair that is most frequent in the captions is merged first, and so on, at most `merges` times.
+        START and END come last.
         """
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         core = _byte_pairs(models.BPE(end_of_word_suffix=END_OF_WORD))

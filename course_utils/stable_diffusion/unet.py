@@ -139,7 +139,7 @@ class DownPath(nn.Module):
             raise ValueError(
                 f"{name}: {rule}, got {tuple(context.shape)}. Are these states of its text encoder?"
             )
-        waves = timestep_embedding(t, width, MAX_PERIOD).to(latents.dtype)
+        waves = timestep_embedding(t.double(), width, MAX_PERIOD).to(latents.dtype)
         sines, cosines = waves.chunk(2, dim=1)
         return self.time(torch.cat([cosines, sines], dim=1) if self.config.flip_sin_to_cos else waves)
 

@@ -143,7 +143,9 @@ def load_scheduler(folder: Path) -> tuple[Scheduler, str]:
     if named in SCHEDULERS:
         return read_config(path, SCHEDULERS[named]), ""
     shared = {field.name: content[field.name] for field in fields(DDIM) if field.name in content}
-    return DDIM(**shared), f"The folder asks for {named}; DDIM takes its place, with the same noise levels."
+    return DDIM(
+        **shared | {"clip_sample": False}
+    ), f"The folder asks for {named}; DDIM takes its place, with the same noise levels."
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:
@@ -190,9 +192,16 @@ def save(pipeline: StableDiffusion, folder: Path, dtype: torch.dtype = torch.flo
 
 
 def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = torch.float32) -> None:
-    """Weights and config.json of one network. TypeError: it is not a `part`, e.g. was given adapters."""
+    """Weights and config.json of one network. TypeError, ValueError: it is another one, or bears adapters."""
     if type(network) is not part.network:
         raise TypeError(f"save_network: expected {part.network.__name__}, got {type(network).__name__}.")
+    with torch.device("meta"):
+        plain = part.network(network.config).state_dict()
+    if extra := network.state_dict().keys() - plain.keys():
+        raise ValueError(
+            f"save_network: {part.network.__name__} bears an adapter, with {_some(extra)}. With LoRA, save a "
+            "copy after merge_lora."
+        )
     _write_config(folder / "config.json", network.config)
     named = names_in_file(network, part)
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, (_, weight) in named.items()}
