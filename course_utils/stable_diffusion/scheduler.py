@@ -132,7 +132,7 @@ class DDIM(Scheduler):
         super().__post_init__()
         if self.clip_sample:
             raise ValueError(
-                "DDIM: clip_sample must be false, which has to be said: latents, unlike images, have no bounds."
+                "DDIM: clip_sample must be false, and has to be said: latents, unlike images, have no bounds."
             )
 
     @property

@@ -1,5 +1,6 @@
 """A folder that diffusers wrote, what wrote it, and what we read from it: one of each for all tests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,5 +25,11 @@ def folder(peer: StableDiffusionPipeline, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def ours(folder: Path) -> StableDiffusion:
+def loaded(folder: Path) -> StableDiffusion:
     return weights.load(folder)
+
+
+@pytest.fixture
+def ours(loaded: StableDiffusion) -> StableDiffusion:
+    """The same networks for every test, in a pipeline of its own."""
+    return replace(loaded)

@@ -155,5 +155,5 @@ def test_timesteps_refuses() -> None:
 
 def test_latents_are_not_clipped(tmp_path) -> None:
     DDIMScheduler(clip_sample=True).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="clip_sample must be false.* have no bounds"):
+    with pytest.raises(ValueError, match=r"clip_sample must be false.* have no bounds"):
         load_scheduler(tmp_path)

@@ -61,7 +61,7 @@ def test_padding_and_length_are_the_folders(tmp_path) -> None:
     Tokenizer(Tokenizer.learn(CAPTIONS, 20, 9).core, 9, padding="!</w>").save(tmp_path)
     ours, peer = Tokenizer.load(tmp_path), peers.CLIPTokenizer.from_pretrained(tmp_path)
     assert ours.length == 9
-    assert torch.equal(ours(CAPTIONS + [""]), theirs(peer, CAPTIONS + [""]))
+    assert torch.equal(ours([*CAPTIONS, ""]), theirs(peer, [*CAPTIONS, ""]))
     assert ours([""])[0, 2] == ours.core.token_to_id("!</w>")
 
 

@@ -1,4 +1,4 @@
-"""Folders: what diffusers writes is read, what we write is read by diffusers, what does not fit is reported."""
+"""Folders: we read what diffusers writes, and it reads what we write; what does not fit is reported."""
 
 import json
 import logging
