@@ -164,6 +164,12 @@ class TextConfig:
         *("initializer_factor", "initializer_range", "projection_dim", "pad_token_id"),
     )
 
+    def __post_init__(self) -> None:
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(
+                f"TextConfig: hidden_act must be one of {', '.join(ACTIVATIONS)}, got {self.hidden_act!r}."
+            )
+
     def fixed(self) -> dict[str, Any]:
         """What the file may say, in one way only, beside the sizes."""
         return {"architectures": (self.CLASS,), "model_type": "clip_text_model"}

@@ -54,6 +54,16 @@ class DownConfig:
         "dropout",
     )
 
+    def __post_init__(self) -> None:
+        self.require_blocks("down_block_types", self.down_block_types)
+
+    def require_blocks(self, name: str, types: tuple[str, ...]) -> None:
+        """Raise unless there is a type for each level, and each is implemented."""
+        if len(types) != self.levels or not set(types) <= ATTENDS.keys():
+            raise ValueError(
+                f"{type(self).__name__}: {name} must name {self.levels} of {', '.join(ATTENDS)}, got {types}."
+            )
+
     @property
     def levels(self) -> int:
         return len(self.block_out_channels)
@@ -86,6 +96,10 @@ class UNetConfig(DownConfig):
     up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
 
     CLASS: ClassVar[str] = "UNet2DConditionModel"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_blocks("up_block_types", self.up_block_types)
 
     def fixed(self) -> dict[str, Any]:
         return super().fixed() | {

@@ -102,6 +102,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
             f"load: {folder} holds a {index.get('_class_name')}; what is implemented is Stable Diffusion 1.x."
         )
     scheduler, notice = load_scheduler(folder / "scheduler")
+    if any(index.get("safety_checker", ())):
+        notice = f"{notice} The folder's safety checker is left aside: nothing filters the images.".strip()
     return StableDiffusion(
         tokenizer=Tokenizer.load(folder / "tokenizer"),
         text_encoder=load_network(folder / "text_encoder", TEXT_ENCODER, device=device, dtype=dtype),

@@ -118,6 +118,7 @@ def test_files_of_older_versions_are_read(ours, copy) -> None:
     (copy / "safety_checker").mkdir()
     edit_json(copy / "model_index.json", safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
     back = weights.load(copy)
+    assert back.notice == "The folder's safety checker is left aside: nothing filters the images."
     for name in ("text_encoder", "autoencoder"):
         before, after = getattr(ours, name).state_dict(), getattr(back, name).state_dict()
         assert all(map(torch.equal, before.values(), after.values()))
@@ -165,6 +166,20 @@ def test_options_that_are_not_implemented_are_refused(copy, part, change, line) 
     with pytest.raises(LayoutError, match="asks for what is not implemented here") as caught:
         weights.load(copy)
     assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("unet", {"down_block_types": ["AttnDownBlock2D"] * 3}, "down_block_types must name 3 of CrossAttn"),
+        ("unet", {"up_block_types": ["UpBlock2D"] * 2}, "up_block_types must name 3 of .*'UpBlock2D'"),
+        ("text_encoder", {"hidden_act": "relu"}, "hidden_act must be one of quick_gelu, gelu, got 'relu'"),
+    ],
+)
+def test_unknown_blocks_and_activations_are_refused(copy, part, change, message) -> None:
+    edit_json(copy / part / "config.json", **change)
+    with pytest.raises(ValueError, match=message):
+        weights.load(copy)
 
 
 @pytest.mark.parametrize(

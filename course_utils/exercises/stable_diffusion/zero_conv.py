@@ -61,7 +61,8 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     at_first = model(x)
     yield "at first, module(0) == 0", not model(torch.zeros_like(x)).any()
     yield "at first, module(x) == 0", not at_first.any()
-    yield from gradients(at_first, inputs["upstream"], placed)
+    for name, gradient in gradients(at_first, inputs["upstream"], placed):
+        yield name, gradient.reshape(channels, channels)
 
 
 def fitted(layers: list[Any], model: nn.Module) -> list[Any]:
