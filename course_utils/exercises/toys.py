@@ -82,9 +82,9 @@ class LenientNoisePredictor(nn.Module):
 
 
 class TinyTextUNet(nn.Module):
-    """unet(latents, t, context) -> like latents: a linear map of each of the three, added up.
+    """unet(latents, t, context) -> like latents: a sum over the three, in which the text's part is bounded.
 
-    It keeps the contexts of its calls, in order, as `contexts`.
+    A mixture of two texts is answered by something else than the mixture of their answers. It keeps the contexts of its calls, in order, as `contexts`.
     """
 
     def __init__(self, channels: int, height: int, width: int, timesteps: int, words: int, states: int):
@@ -112,7 +112,7 @@ class TinyTextUNet(nn.Module):
                 f"{len(latents)} latents, t of shape {tuple(t.shape)} and {len(context)} texts."
             )
         self.contexts.append(context.detach().clone())
-        guess = self.image(latents.flatten(1)) + self.time(t) + self.text(context.flatten(1))
+        guess = self.image(latents.flatten(1)) + self.time(t) + self.text(context.flatten(1)).tanh()
         return guess.view_as(latents)
 
 

@@ -45,7 +45,7 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
     """The prediction, and the texts that the network was given."""
     unet: Any = case.inputs["unet"]
     yield "result", answer(*case.inputs.values())
-    yield "batches of texts that unet was given", list(unet.contexts)
+    yield "texts in calls of unet", list(unet.contexts)
 
 
 def two_calls(unet: Any, latents: Tensor, t: Tensor, cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
@@ -143,7 +143,7 @@ GUIDED_PREDICTION = Exercise(
         agree(
             ONE_CALL,
             1,
-            outputs="batches of texts",
+            outputs="texts",
             advice="The network is called once, with all latents twice; torch.cat joins along the batch. The "
             "texts of the first half are those of uncond.",
         ),

@@ -58,9 +58,9 @@ def probe(answer: Answer, case: Case) -> Iterator[tuple[str, Any]]:
         return
     yield "module(x)", model(x)
     model.load_state_dict(starts, strict=False)
-    at_first = model(x)
-    yield "at first, module(0) == 0", not model(torch.zeros_like(x)).any()
-    yield "at first, module(x) == 0", not at_first.any()
+    at_first, of_nothing = model(x), model(torch.zeros_like(x))
+    yield "first weights == 0", not (at_first - of_nothing).any()
+    yield "first bias == 0", not of_nothing.any()
     for name, gradient in gradients(at_first, inputs["upstream"], placed):
         yield name, gradient.reshape(channels, channels)
 
@@ -86,8 +86,9 @@ def altered(change: Callable[[Any], object]) -> Answer:
 
 def starts_at_random(module: Any) -> None:
     """Your convolution starts as every other does, at random: the first thing that a ControlNet then does is
-    to disturb the network that it should help. Look at its weights right after the start."""
-    nn.init.eye_(module.weight.data[..., 0, 0])
+    to disturb the network that it should help. Look at its parameters right after the start."""
+    nn.init.ones_(module.weight)
+    nn.init.ones_(module.bias)
 
 
 def bias_forgotten(module: Any) -> None:
@@ -162,7 +163,7 @@ ZERO_CONV_2D = Exercise(
         part(
             AT_FIRST,
             1,
-            outputs="at first",
+            outputs="first",
             advice="Print both parameters right after the start.",
         ),
         part(
