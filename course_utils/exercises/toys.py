@@ -84,7 +84,8 @@ class LenientNoisePredictor(nn.Module):
 class TinyTextUNet(nn.Module):
     """unet(latents, t, context) -> like latents: a sum over the three, in which the text's part is bounded.
 
-    A mixture of two texts is answered by something else than the mixture of their answers. It keeps the contexts of its calls, in order, as `contexts`.
+    A mixture of two texts is answered by something else than the mixture of their answers. The contexts of
+    its calls are kept, in order, as `contexts`.
     """
 
     def __init__(self, channels: int, height: int, width: int, timesteps: int, words: int, states: int):
