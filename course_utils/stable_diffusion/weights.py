@@ -122,7 +122,10 @@ def load_network(folder: Path, part: Part, *, device: str = "cpu", dtype: torch.
     path = _weights_file(folder, part)
     wanted = names_in_file(network, part)
     with safe_open(path, framework="pt", device=device) as file:
-        found = {renamed(name, part.other_names): name for name in file.keys()}  # noqa: SIM118
+        stored = list(file.keys())
+        found = {renamed(name, part.other_names): name for name in stored}
+        if len(found) < len(stored):
+            raise LayoutError(f"load_network: {path} holds weights twice, under older and newer names.")
         if POSITION_IDS in found:
             _require_positions(path, file.get_tensor(found.pop(POSITION_IDS)))
         shapes = {name: tuple(file.get_slice(old).get_shape()) for name, old in found.items()}
@@ -145,9 +148,8 @@ def load_scheduler(folder: Path) -> tuple[Scheduler, str]:
     if named in SCHEDULERS:
         return read_config(path, SCHEDULERS[named]), ""
     shared = {field.name: content[field.name] for field in fields(DDIM) if field.name in content}
-    return DDIM(
-        **shared | {"clip_sample": False}
-    ), f"The folder asks for {named}; DDIM takes its place, with the same noise levels."
+    notice = f"The folder asks for {named}; DDIM takes its place, with the same noise levels."
+    return DDIM(**shared | {"clip_sample": False}), notice
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:
@@ -243,7 +245,7 @@ def _some(names: Iterable[str], most: int = 5) -> str:
 
 
 def _require_positions(path: Path, positions: Tensor) -> None:
-    if not torch.equal(positions.flatten(), torch.arange(positions.numel())):
+    if not torch.equal(positions.flatten().cpu(), torch.arange(positions.numel())):
         raise LayoutError(
             f"load_network: {path} numbers positions otherwise than 0, 1, 2: {positions.tolist()}."
         )

@@ -131,6 +131,17 @@ def test_positions_in_another_order_are_refused(copy) -> None:
         weights.load(copy)
 
 
+def test_weights_under_two_names_are_refused(copy) -> None:
+    def repeat(content):
+        for key in list(content):
+            content[f"text_model.{key.removeprefix('text_model.')}"] = content[key].clone()
+            content[key.removeprefix("text_model.")] = content[key].clone()
+
+    edit_weights(copy / "text_encoder" / "model.safetensors", repeat)
+    with pytest.raises(LayoutError, match="holds weights twice, under older and newer names"):
+        weights.load(copy)
+
+
 def test_the_report_lists_all_that_does_not_fit(copy) -> None:
     def spoil(content):
         del content["conv_in.weight"]
