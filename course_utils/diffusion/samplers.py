@@ -8,6 +8,7 @@
     noise                like x_t                     standard normal
     noise_pred, x0_hat   like x_t                     a model's guess of the noise in x_t, and of x0
     model                model(x_t, t) -> noise_pred  t as (B,) int64
+    correct              correct(x_t, t) -> x_t       t an int: what is done to each new state (inpainting)
 
 A step is a pure function; its noise is an argument. A sampler is a generator of the states after each step.
 It keeps no computation graph, and raises what is wrong with its arguments when the first state is asked for.
@@ -30,6 +31,7 @@ from course_utils.validation import describe, require_int
 CLEAN = -1
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Correction: TypeAlias = Callable[[Tensor, int], Tensor]
 Variance: TypeAlias = Literal["posterior", "beta"]
 
 
@@ -242,6 +244,8 @@ def ddim(
     eta: float,
     *,
     clip_x0: bool = False,
+    last: int = CLEAN,
+    correct: Correction | None = None,
     generator: torch.Generator | None,
 ) -> Iterator[SampleStep]:
     """DDIM along any falling levels, then to x_0.
@@ -253,10 +257,12 @@ def ddim(
         alphas_cumprod: (T,) float, below 1 at every level that is visited.
         eta: 0..1, see ddim_step.
         clip_x0: keep every guess of x_0 in [-1, 1]; the guess of the noise is adapted to it.
+        last: the level after timesteps[n-1], where sampling ends: CLEAN is x_0.
+        correct: see the module.
         generator: on the device of x_T; None will do for eta = 0, which draws nothing.
 
     Yields:
-        n states, t = timesteps[1], ..., timesteps[n-1], CLEAN.
+        n states, t = timesteps[1], ..., timesteps[n-1], last.
 
     Raises:
         TypeError: eta is above 0 and no generator came.
@@ -266,11 +272,12 @@ def ddim(
     if eta > 0 and generator is None:
         raise TypeError(f"ddim: generator must be a torch.Generator where eta is above 0, got eta = {eta}.")
     x_t = x_T
-    for t, t_prev in pairwise(_visited("ddim", timesteps, alphas_cumprod)):
+    for t, t_prev in pairwise(_visited("ddim", timesteps, alphas_cumprod, last)):
         x0_hat, noise_pred = _guess(model, x_t, t, alphas_cumprod, clip_x0)
         draws = generator is not None and eta > 0 and t_prev != CLEAN
         noise = _draw(x_t, generator) if draws else torch.zeros_like(x_t)
         x_t = ddim_step(x_t, noise_pred, t, t_prev, alphas_cumprod, eta, noise)
+        x_t = correct(x_t, t_prev) if correct else x_t
         yield SampleStep(t_prev, x_t, x0_hat)
 
 
@@ -304,7 +311,13 @@ def dpm_solver_pp_step(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cu
 
 @torch.no_grad()
 def dpm_solver_pp_2m(
-    model: Model, x_T: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, *, clip_x0: bool = False
+    model: Model,
+    x_T: Tensor,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    *,
+    clip_x0: bool = False,
+    correct: Correction | None = None,
 ) -> Iterator[SampleStep]:
     """DPM-Solver++(2M): two guesses of x_0, this one and the last, extrapolated to the middle of the step.
 
@@ -314,7 +327,7 @@ def dpm_solver_pp_2m(
     leads to abar = 1: h is infinite there.
 
     Args:
-        model, x_T, timesteps, alphas_cumprod, clip_x0: as ddim. Nothing is drawn.
+        model, x_T, timesteps, alphas_cumprod, clip_x0, correct: as ddim. Nothing is drawn.
 
     Yields:
         n states, t = timesteps[1], ..., timesteps[n-1], CLEAN.
@@ -322,7 +335,7 @@ def dpm_solver_pp_2m(
     Raises:
         TypeError, ValueError: as ddim.
     """
-    levels = _visited("dpm_solver_pp_2m", timesteps, alphas_cumprod)
+    levels = _visited("dpm_solver_pp_2m", timesteps, alphas_cumprod, CLEAN)
     lambdas = [_log_alpha_over_sigma(_abar(alphas_cumprod, t)) for t in levels]
     steps = [after - before for before, after in pairwise(lambdas)]
     x_t, guesses = x_T, list[Tensor]()
@@ -334,6 +347,7 @@ def dpm_solver_pp_2m(
             r = steps[i - 1] / steps[i]
             data = (1 + 1 / (2 * r)) * x0_hat - 1 / (2 * r) * guesses[0]
         x_t = dpm_solver_pp_step(x_t, data, t, t_prev, alphas_cumprod)
+        x_t = correct(x_t, t_prev) if correct else x_t
         yield SampleStep(t_prev, x_t, x0_hat)
 
 
@@ -366,15 +380,15 @@ def _draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
-def _visited(function: str, timesteps: Tensor, alphas_cumprod: Tensor) -> list[int]:
-    """The levels of a sampler, CLEAN at the end."""
+def _visited(function: str, timesteps: Tensor, alphas_cumprod: Tensor, last: int) -> list[int]:
+    """The levels of a sampler, to the last."""
     whole = isinstance(timesteps, Tensor) and timesteps.dtype == torch.int64
     if not whole or timesteps.dim() != 1 or not len(timesteps):
         raise TypeError(
             f"{function}: timesteps must be an int64 tensor of shape (n,), got {describe(timesteps)}. "
             "See ddim_timesteps."
         )
-    levels = [*timesteps.tolist(), CLEAN]
+    levels = [*timesteps.tolist(), last]
     _require_noisy_levels(function, levels, alphas_cumprod)
     return levels
 

@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
         self.time = nn.Linear(time_dim, 2 * out_channels)
         self.norm2 = nn.GroupNorm(GROUPS, out_channels)
-        self.conv2 = _zeroed(nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1))
+        self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1))
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, temb: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class SelfAttention2d(nn.Module):
         self.heads = heads
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, kernel_size=1)
-        self.out = _zeroed(nn.Conv2d(channels, channels, kernel_size=1))
+        self.out = zeroed(nn.Conv2d(channels, channels, kernel_size=1))
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -163,7 +163,7 @@ class UNet(nn.Module):
             self.up.append(Stage(width + out, out, time_dim, attends[level], resample))
             width = out
         self.norm = nn.GroupNorm(GROUPS, width)
-        self.out = _zeroed(nn.Conv2d(width, image_channels, kernel_size=3, padding=1))
+        self.out = zeroed(nn.Conv2d(width, image_channels, kernel_size=3, padding=1))
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Like x_t, unbounded; without labels every image has the null label. ValueError for wrong shapes."""
@@ -243,7 +243,8 @@ def ema_update(ema_model: nn.Module, model: nn.Module, decay: float) -> None:
         copy.copy_(buffer)
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer, with all of its parameters at 0: what it adds starts at nothing."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

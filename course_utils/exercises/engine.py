@@ -19,7 +19,10 @@ from course_utils.exercises.observe import NOTEBOOK, Limits, observe_all
 from course_utils.exercises.spec import Case, Exercise, Verdict
 
 # Modules of this package, in the order of the course.
-CHAPTERS = ("autoencoders", "denoising", "vae", "gan", "dcgan", "forward_diffusion", "unet", "sampling")
+CHAPTERS = (
+    *("autoencoders", "denoising", "vae", "gan", "dcgan", "forward_diffusion", "unet", "sampling"),
+    "stable_diffusion",
+)
 SEED_VARIABLE = "COURSE_GRADE_SEED"
 COURSE_VERSION = "Below, the course's own {name} is used until yours passes its check."
 

@@ -81,6 +81,42 @@ class LenientNoisePredictor(nn.Module):
         return guess.view_as(x_t)
 
 
+class TinyTextUNet(nn.Module):
+    """unet(latents, t, context) -> like latents: a sum over the three, in which the text's part is bounded.
+
+    A mixture of two texts is answered by something else than the mixture of their answers. The contexts of
+    its calls are kept, in order, as `contexts`.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, timesteps: int, words: int, states: int):
+        super().__init__()
+        pixels = channels * height * width
+        self.image, self.text = nn.Linear(pixels, pixels), nn.Linear(words * states, pixels, bias=False)
+        self.time = nn.Embedding(timesteps, pixels)
+        self.contexts: list[Tensor] = []
+
+    def forward(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """The guess of the noise in latents.
+
+        Raises:
+            TypeError: t is no tensor of int64.
+            ValueError: latents, t and context are not equally many.
+        """
+        if not isinstance(t, Tensor) or t.dtype != torch.int64:
+            raise TypeError(
+                "unet(latents, t, context): t must be an int64 tensor with a level for each of the latents, "
+                f"got {describe(t)}."
+            )
+        if t.dim() != 1 or not len(latents) == len(t) == len(context):
+            raise ValueError(
+                "unet(latents, t, context): each of the latents needs a level and a text, got "
+                f"{len(latents)} latents, t of shape {tuple(t.shape)} and {len(context)} texts."
+            )
+        self.contexts.append(context.detach().clone())
+        guess = self.image(latents.flatten(1)) + self.time(t) + self.text(context.flatten(1)).tanh()
+        return guess.view_as(latents)
+
+
 class TinyBlock(nn.Module):
     """A block of a U-Net that takes 1 to `channels` channels: block(x, temb), or block(x) without any time.
 
@@ -169,6 +205,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "tiny_autoencoder": TinyAutoencoder,
     "tiny_noise_predictor": TinyNoisePredictor,
     "lenient_noise_predictor": LenientNoisePredictor,
+    "tiny_text_unet": TinyTextUNet,
     "tiny_block": TinyBlock,
     "tiny_tracker": TinyTracker,
     "tiny_critic": TinyCritic,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils.diffusion import samplers, schedules
-from course_utils.diffusion.forward import q_sample
+from course_utils.diffusion.forward import predict_x0, q_sample
 from course_utils.diffusion.samplers import CLEAN
 
 T = 1000
@@ -644,3 +644,38 @@ def test_samplers_take_falling_levels_of_the_schedule_and_no_others(levels):
     else:
         with pytest.raises(ValueError, match=r"^dpm_solver_pp_2m: (t must|levels must fall)"):
             list(samplers.dpm_solver_pp_2m(wavy, X, torch.tensor(levels), ABAR))
+
+
+# --- where sampling ends, and what is done on the way ---
+
+
+@given(SEEDS, st.integers(0, 6))
+def test_ddim_ends_at_the_level_it_is_told(seed, last):
+    """Stopping at a level is one step less of the same walk."""
+    x_T, abar = normal(*SHAPE, seed=seed), shares(FEW)
+    *_, end = samplers.ddim(wavy, x_T, torch.tensor([19, 7]), abar, 0.0, last=last, generator=None)
+    longer = list(samplers.ddim(wavy, x_T, torch.tensor([19, 7, last]), abar, 0.0, generator=None))
+    assert end.t == last
+    torch.testing.assert_close(end.x_t, longer[1].x_t)
+
+
+def test_ddim_refuses_to_end_above_its_levels():
+    with pytest.raises(ValueError, match="levels must fall from step to step"):
+        list(samplers.ddim(wavy, normal(*SHAPE), LEVELS, shares(FEW), 0.0, last=0, generator=None))
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm_solver_pp_2m"])
+def test_a_correction_is_what_the_next_step_starts_from(name):
+    sampler, options = getattr(samplers, name), {"eta": 0.0, "generator": None} if name == "ddim" else {}
+    point, abar = normal(*SHAPE, seed=5), shares(FEW)
+
+    def put_back(x_t, t):
+        noised = abar[t].sqrt() if t != CLEAN else 1.0
+        return torch.cat([x_t[..., :2], (noised * point)[..., 2:]], dim=-1)
+
+    states = list(sampler(wavy, normal(*SHAPE), LEVELS, abar, correct=put_back, **options))
+    assert [state.t for state in states] == [7, 0, CLEAN]
+    assert all(torch.equal(state.x_t[..., 2:], put_back(state.x_t, state.t)[..., 2:]) for state in states)
+    torch.testing.assert_close(states[-1].x_t[..., 2:], point[..., 2:])
+    t = torch.full((2,), 7)
+    torch.testing.assert_close(states[1].x0_hat, predict_x0(states[0].x_t, t, wavy(states[0].x_t, t), abar))
