@@ -75,6 +75,8 @@ def test_the_one_class_recipe_measures_every_digit_and_its_spread(tmp_path, monk
         ("vae", "latent-2", ["test_elbo_nats", "test_iwae_5_nats", "frechet_of_samples"]),
         ("vae", "beta-4", ["test_kl_nats", "active_units", "frechet_floor_training_images"]),
         ("vae", "neighbours", ["by_cure_and_seed", "test_elbo_nats"]),
+        ("dcgan", "conditional", ["class_accuracy", "diversity_by_class", "floor_training_images"]),
+        ("dcgan", "cycle", ["with_cycle", "without_cycle"]),
         ("gan", "mnist", ["frechet", "frechet_floor_training_images", "samples", "by_step"]),
         ("gan", "small", ["frechet", "frechet_floor_training_images", "samples", "by_step"]),
         ("diffusion", "mnist", ["by_guidance_scale", "floor_training_images"]),

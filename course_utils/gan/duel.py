@@ -16,7 +16,7 @@ from course_utils.gan.rules import Players, Rules, critic_generator_step, critic
 from course_utils.validation import require_int
 
 Extent = tuple[float, float, float, float]
-ARROW = 0.3  # length for a loss that falls by 1 nat a unit, in units of the plane
+ARROW = 1.0  # length for a loss that falls by 1 nat a unit, in units of the plane
 LONGEST = 0.6
 
 DiscriminatorStep = Callable[[nn.Module, nn.Module, Tensor, Tensor, Optimizer], float]

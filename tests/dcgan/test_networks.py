@@ -191,27 +191,24 @@ def test_the_colour_networks_have_the_four_layers_of_the_paper():
 
 
 def test_colour_networks_of_64_pixels_learn_a_colour():
-    """Data is red throughout; after a few rounds the samples are redder than they are green or blue."""
+    """Data is red throughout: the samples become red, and neither green nor blue."""
     with seeded(0):
-        generator = dcgan.Generator(8, (16, 16, 8, 8), 3, 4)
-        discriminator = dcgan.Discriminator((8, 8, 16, 16), 3, 64)
+        generator = dcgan.Generator(8, (16, 8, 8, 8), 3, 4).apply(dcgan.init_weights)
+        discriminator = dcgan.Discriminator((8, 8, 8, 16), 3, 64).apply(dcgan.init_weights)
     adams = [
-        torch.optim.Adam(network.parameters(), lr=5e-3, betas=(0.5, 0.999))
+        torch.optim.Adam(network.parameters(), lr=1e-2, betas=(0.5, 0.999))
         for network in (discriminator, generator)
     ]
     red = torch.tensor([0.9, -0.9, -0.9]).view(1, 3, 1, 1)
-
-    def distance():
-        with torch.no_grad():
-            return (generator(normal(16, 8, dtype=torch.float32)) - red).abs().mean().item()
-
-    before = distance()
-    for step in range(40):
-        real = (red + 0.05 * normal(16, 3, 64, 64, seed=step, dtype=torch.float32)).clamp(-1, 1)
-        z = normal(16, 8, seed=step + 1000, dtype=torch.float32)
+    for step in range(50):
+        real = (red + 0.05 * normal(8, 3, 64, 64, seed=step, dtype=torch.float32)).clamp(-1, 1)
+        z = normal(8, 8, seed=step + 1000, dtype=torch.float32)
         gan.discriminator_step(generator, discriminator, real, z, adams[0])
         gan.generator_step(generator, discriminator, z, adams[1])
-    assert distance() < before / 2
+    with torch.no_grad():
+        means = generator(normal(16, 8, dtype=torch.float32)).mean(dim=(0, 2, 3))
+    assert means[0] > 0.4
+    assert means[1:].max() < -0.4
 
 
 def test_without_batch_norm_an_image_is_judged_by_itself():
@@ -268,7 +265,7 @@ def test_spectral_norm_is_added_to_every_weight_and_makes_it_one():
 
 
 def test_with_spectral_norm_the_logit_changes_no_faster_than_its_weights_allow():
-    """A convolution as an operator stretches by at most its kernel's side times the norm of its matrix."""
+    """Each pixel lies in four windows, so a convolution stretches by at most twice the norm of its matrix."""
     with seeded(0):
         discriminator = dcgan.Discriminator((4, 6), batch_norm=False)
         for parameter in discriminator.parameters():
@@ -280,7 +277,7 @@ def test_with_spectral_norm_the_logit_changes_no_faster_than_its_weights_allow()
     discriminator.eval()
     y = x + 0.1 * uniform(8, 1, 28, 28, seed=1, dtype=torch.float32)
     slope = (discriminator(y) - discriminator(x)).abs().squeeze(1) / (y - x).flatten(1).norm(dim=1)
-    assert slope.max() <= 4 * 4
+    assert slope.max() <= 2 * 2 * 1.01
 
 
 def test_spectral_norm_keeps_the_direction_of_first_weights():

@@ -107,7 +107,9 @@ def test_loss_of_a_linear_critic_has_a_closed_form(b, length, weight, seed):
 
 
 def test_a_critic_with_its_penalty_finds_the_wasserstein_distance_of_shifted_data():
-    """Fakes are the data moved by a vector of length 3: no plan moves them by less."""
+    """Fakes are the data moved by a vector of length 3: no plan moves them by less. At its best the critic is
+    linear with the slope k that minimises 10 (k - 1)^2 - 3 k: a little above 1.
+    """
     with seeded(0):
         critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1)).double()
     generator = Shifted(torch.tensor([3.0, 0, 0, 0]).double())
@@ -116,7 +118,7 @@ def test_a_critic_with_its_penalty_finds_the_wasserstein_distance_of_shifted_dat
         z, mix = normal(64, 4, seed=step), uniform(64, 1, 1, 1, seed=step)
         dcgan.critic_step(generator, critic, normal(64, 1, 2, 2, seed=step + 5000), z, mix, adam)
     real, fake = normal(2000, 1, 2, 2, seed=1), generator(normal(2000, 4, seed=2))
-    assert (critic(real).mean() - critic(fake).mean()).item() == pytest.approx(3, rel=0.15)
+    assert (critic(real).mean() - critic(fake).mean()).item() == pytest.approx(3 * (1 + 3 / 20), rel=0.05)
 
 
 class Shifted(nn.Module):

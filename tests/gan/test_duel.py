@@ -96,9 +96,9 @@ def test_arrows_are_steps_down_the_loss_of_each_fake(kind):
     losses = [gan.generator_loss(logit[None], kind) for logit in duel.discriminator(leaf)]
     (slope,) = torch.autograd.grad(sum(losses), leaf)
     assert F.cosine_similarity(view.arrows, -slope).min() > 0.999
-    short = slope.norm(dim=1) < 1  # the others are cut
+    short = slope.norm(dim=1) < 0.6  # the others are cut
     assert short.any()
-    torch.testing.assert_close(view.arrows[short], -0.3 * slope[short])
+    torch.testing.assert_close(view.arrows[short], -slope[short])
 
 
 def test_no_arrow_is_longer_than_the_longest():

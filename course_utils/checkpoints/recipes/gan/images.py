@@ -77,9 +77,15 @@ def fit_gan(
         steps: updates of each.
         report: called after every update, with the discriminator's loss.
     """
+    with seeded(0):  # also for dropout, which draws from torch's global stream
+        return _fit(system, x, real, steps, report)
+
+
+def _fit(
+    system: System, x: Tensor, real: Tensor, steps: int, report: Callable[[TrainStep], None]
+) -> Training:
     device, random = profile().device, Generator().manual_seed(0)
-    with seeded(0):
-        generator, discriminator = (network.to(device) for network in system.networks())
+    generator, discriminator = (network.to(device) for network in system.networks())
     optimizers = [
         torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, betas=BETAS)
         for network in (discriminator, generator)
@@ -93,10 +99,11 @@ def fit_gan(
     for step in range(steps + 1):
         batch = next(stream)
         if step in STOPS or step == steps:
-            pictures[str(step)] = draw(generator, system, KEPT)
-            stops[str(step)] = opinions(generator, discriminator, batch, system) | {
-                "frechet": distance(draw(generator, system, AT_STOPS), real[:AT_STOPS])
-            }
+            with torch.random.fork_rng(devices=[]):  # looking must not change what dropout draws
+                pictures[str(step)] = draw(generator, system, KEPT)
+                stops[str(step)] = opinions(generator, discriminator, batch, system) | {
+                    "frechet": distance(draw(generator, system, AT_STOPS), real[:AT_STOPS])
+                }
         if step == steps:
             break
         start = time.perf_counter()
@@ -125,12 +132,14 @@ def draw(generator: nn.Module, system: System, count: int) -> Tensor:
 def opinions(generator: nn.Module, discriminator: nn.Module, x: Tensor, system: System) -> dict[str, float]:
     """D's mean probability of "real" for a batch of real images, and for as many fakes."""
     z = torch.randn(len(x), system.latent_dim, generator=Generator().manual_seed(2)).to(x.device)
-    discriminator.eval()
+    for network in (generator, discriminator):
+        network.eval()  # neither dropout nor BatchNorm may notice
     found = {
         "d_of_real": discriminator(x).sigmoid().mean().item(),
         "d_of_fake": discriminator(generator(z)).sigmoid().mean().item(),
     }
-    discriminator.train()
+    for network in (generator, discriminator):
+        network.train()
     return found
 
 
