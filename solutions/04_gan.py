@@ -615,8 +615,8 @@ widgets.FrameScrubber(
 )
 
 # %% [markdown]
-# Two networks that chase each other never come to rest: codes change their digits to the end. And how good are they, beside
-# the VAE?
+# Two networks that chase each other never come to rest: some codes change their digits to the end. And how good are the
+# images, beside the VAE's?
 
 # %%
 judge = load_checkpoint("classifier/mnist")
@@ -638,8 +638,8 @@ vae_row = [f"{vae_far:.0f}", f"{grey_share(soft):.0f}%", f"{100 * sure.float().m
 plots.table(
     ("what is judged", "Fréchet distance", "neither paper nor ink", "judge is sure"),
     {"VAE": vae_row} | rows,
-    caption="Distance of 10,000 samples to 10,000 test digits, on a classifier's features; its floor "
-    "is that of real training digits. Sure means a probability above 0.9.",
+    caption="Distance of 10,000 samples to 10,000 test digits on a classifier's features; real "
+    "digits, of the training set, are its floor. Sure means a probability above 0.9.",
 )
 
 # %% [markdown]
@@ -892,8 +892,8 @@ optimizer = torch.optim.SGD(slide_d.parameters(), lr=0.003)
 for step in range(41):
     loss_d, _ = losses_from_a_slide(slide_d, loader_images, slide_fakes)
     if step % 10 == 0:
-        print(f"step {step:2d}: loss of D {loss_d:8.3f}, "
-              f"D(x) = {slide_d(loader_images).sigmoid().mean():.3f}")
+        says = [slide_d(x).sigmoid().mean() for x in (loader_images, slide_fakes)]
+        print(f"step {step:2d}: loss of D {loss_d:7.3f}, D(x) = {says[0]:.3f}, D(G(z)) = {says[1]:.3f}")
     optimizer.zero_grad()
     loss_d.backward()
     optimizer.step()
@@ -902,7 +902,7 @@ for step in range(41):
 # <details><summary>The diagnosis</summary>
 #
 # The minus sign of `loss_d` is missing. What the slide minimises is $V$, which $D$ should maximise: its loss falls without
-# end, below 0, where a cross-entropy cannot be, and what it learns is to call real images fake. The range: data in $[0, 1]$
+# end, below 0, where a cross-entropy cannot be, and what it learns is to call fakes real. The range: data in $[0, 1]$
 # against a Tanh, section 9. The comment: same fixed point, another gradient, section 6. And a fourth one, for hard
 # cases: the logarithm of a probability that was rounded to 0 is $-\infty$.
 # </details>

@@ -406,7 +406,7 @@ z = torch.randn(2000, 32, generator=torch.Generator().manual_seed(4))
 asked = torch.arange(10).repeat(200)
 with torch.no_grad():
     sets = {
-        "real": test_set.balanced(200),
+        "real": train_set[10_000:].balanced(200),
         "conditional GAN": (told(z, asked), asked),
         "one good digit a class": (told(z[:10], asked[:10]).repeat(200, 1, 1, 1), asked),
         "noise": (torch.rand(2000, 1, 28, 28, generator=torch.Generator().manual_seed(5)) * 2 - 1, asked),
@@ -441,7 +441,8 @@ half = torch.arange(2000) % 20 < 10  # a hundred of each class, in whichever ord
 plots.table(
     ("", "read as asked for", "diversity, share of the data's", "Fréchet distance"),
     {name: verdict(x[half], labels[half]) for name, (x, labels) in sets.items()},
-    caption="1,000 images each, a hundred of each class; distance to 1,000 training images.",
+    caption="1,000 images each, a hundred of each class; distance to 1,000 training images that are in none "
+    "of the sets.",
 )
 
 # %% [markdown]
