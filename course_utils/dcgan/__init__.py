@@ -43,13 +43,7 @@ from course_utils.dcgan.networks import (
     add_spectral_norm,
     init_weights,
 )
-from course_utils.dcgan.stability import (
-    critic_loss,
-    critic_step,
-    gradient_penalty,
-    pairwise_diversity,
-    spectral_norm,
-)
+from course_utils.dcgan.stability import pairwise_diversity, spectral_norm
 from course_utils.dcgan.translation import (
     Judges,
     PatchDiscriminator,
@@ -59,6 +53,7 @@ from course_utils.dcgan.translation import (
     translation_loss,
     translation_step,
 )
+from course_utils.gan.critic import gradient_penalty
 
 __all__ = [
     "DISCRIMINATOR_64",
@@ -76,8 +71,6 @@ __all__ = [
     "Translators",
     "add_spectral_norm",
     "condition_latent",
-    "critic_loss",
-    "critic_step",
     "gradient_penalty",
     "init_weights",
     "label_maps",

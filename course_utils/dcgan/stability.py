@@ -1,91 +1,10 @@
 """What keeps adversarial training upright, and what shows that it fell (notation in course_utils.dcgan)."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
-from course_utils.validation import require_dims, require_float_tensor, require_int, require_same_shape
-
-PENALTY_WEIGHT = 10.0  # lambda
-
-
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """How far a critic's slope between real and fake images is from 1 (Gulrajani et al. 2017, eq. 3).
-
-    Mean over the batch of (||gradient of critic(x) by x||_2 - 1)^2 at x = mix real + (1 - mix) fake.
-
-    Args:
-        critic: (B, C, H, W) -> scores, (B, 1) or (B,); an image's score depends on that image alone, so no
-            BatchNorm in training mode.
-        real, fake: (B, C, H, W) float.
-        mix: (B, 1, 1, 1) float in [0, 1].
-
-    Returns:
-        scalar >= 0, differentiable by the critic's weights, without the factor lambda.
-
-    Raises:
-        ValueError: real and fake differ in shape, or mix is not (B, 1, 1, 1).
-    """
-    require_float_tensor("gradient_penalty", real=real, fake=fake, mix=mix)
-    require_same_shape("gradient_penalty", real=real, fake=fake)
-    require_dims("gradient_penalty", 4, "(B, C, H, W)", real=real)
-    if mix.shape != (len(real), 1, 1, 1):
-        raise ValueError(
-            f"gradient_penalty: mix must be ({len(real)}, 1, 1, 1), got {tuple(mix.shape)}. "
-            "Every image has a share of its own."
-        )
-    x = (mix * real + (1 - mix) * fake).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-
-
-def critic_loss(
-    critic: Callable[[Tensor], Tensor],
-    real: Tensor,
-    fake: Tensor,
-    mix: Tensor,
-    weight: float = PENALTY_WEIGHT,
-) -> Tensor:
-    """WGAN-GP, eq. 3: E[critic(fake)] - E[critic(real)] + weight * gradient penalty, to be MINIMISED.
-
-    Without the last term it is minus an estimate of the Wasserstein distance, if the critic's slope is 1.
-
-    Args:
-        critic, real, fake, mix: see gradient_penalty.
-        weight: float >= 0, the lambda of the paper.
-
-    Returns:
-        scalar, in units of the score.
-    """
-    penalty = gradient_penalty(critic, real, fake, mix)
-    return critic(fake).mean() - critic(real).mean() + weight * penalty
-
-
-def critic_step(
-    generator: nn.Module, critic: nn.Module, real: Tensor, z: Tensor, mix: Tensor, optimizer: Optimizer
-) -> float:
-    """One update of the critic by critic_loss; the generator stays as it is.
-
-    Args:
-        generator: z -> images like real.
-        real: (B, C, H, W) float.
-        z: (B, nz) float.
-        mix: (B, 1, 1, 1) float in [0, 1].
-        optimizer: over the critic's parameters.
-
-    Returns:
-        the loss before the update.
-    """
-    with torch.no_grad():
-        fake = generator(z)
-    loss = critic_loss(critic, real, fake, mix)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+from course_utils.validation import require_float_tensor, require_int
 
 
 def spectral_norm(weight: Tensor, u: Tensor, n_iter: int) -> Tensor:

@@ -12,6 +12,7 @@ Every loss is to be MINIMISED: papers that maximise write the negative. 1 - D(x)
 probability has to be rounded before its logarithm is taken.
 """
 
+from course_utils.gan.critic import critic_generator_step, critic_loss, critic_step, gradient_penalty
 from course_utils.gan.duel import Duel, DuelView
 from course_utils.gan.networks import (
     Discriminator,
@@ -36,7 +37,7 @@ from course_utils.gan.plane import (
     optimal_discriminator_between,
     ring_of_gaussians,
 )
-from course_utils.gan.rules import CURES, Rules, critic_generator_step, critic_step, gradient_penalty
+from course_utils.gan.rules import CURES, Rules
 from course_utils.gan.steps import discriminator_step, generator_step
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "SmallDiscriminator",
     "SmallGenerator",
     "critic_generator_step",
+    "critic_loss",
     "critic_step",
     "discriminator_loss",
     "discriminator_step",

@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from course_utils.denoising import GaussianMixture
 from course_utils.gan import steps
+from course_utils.gan.critic import critic_generator_step, critic_step
 from course_utils.gan.objective import discriminator_loss, generator_loss
-from course_utils.gan.rules import Players, Rules, critic_generator_step, critic_step
+from course_utils.gan.rules import Players, Rules
 from course_utils.validation import require_int
 
 Extent = tuple[float, float, float, float]
@@ -113,7 +114,7 @@ class Duel:
         players = self.generator, self.discriminator
         if rules.penalty:
             mix = torch.rand(size, 1, generator=self._random)
-            loss = critic_step(*players, real, z, self._optimizers[0], mix, rules.penalty)
+            loss = critic_step(*players, real, z, mix, self._optimizers[0], rules.penalty)
         else:
             loss = self._update_discriminator(*players, real, z, self._optimizers[0])
         self._count(1, 0, d_loss=loss)

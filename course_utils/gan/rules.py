@@ -6,14 +6,11 @@ course_utils/checkpoints/recipes/gan.
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.optim import Optimizer
 
 from course_utils.gan.networks import PointDiscriminator, PointGenerator
 from course_utils.gan.objective import Kind
-from course_utils.validation import require_dims, require_float_tensor, require_same_shape
 
 Players = tuple[nn.Module, nn.Module]  # a generator and its discriminator
 
@@ -68,65 +65,3 @@ CURES = {
     "5 D steps": Rules(discriminator_steps=5),
     "WGAN-GP, 5 D steps": Rules(discriminator_steps=5, penalty=1.0),
 }
-
-
-def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """How far a critic's slope between real and fake points is from 1 (Gulrajani et al. 2017, eq. 3).
-
-    Args:
-        critic: (B, D) -> scores (B,), each of its own point alone.
-        real, fake: (B, D) float.
-        mix: (B, 1) float in [0, 1], share of the real point in each mixture.
-
-    Returns:
-        scalar >= 0, differentiable by the critic's weights.
-
-    Raises:
-        ValueError: real and fake differ in shape, or mix is not (B, 1).
-    """
-    require_float_tensor("gradient_penalty", real=real, fake=fake, mix=mix)
-    require_same_shape("gradient_penalty", real=real, fake=fake)
-    require_dims("gradient_penalty", 2, "(B, D)", real=real)
-    if mix.shape != (len(real), 1):
-        raise ValueError(f"gradient_penalty: mix must be ({len(real)}, 1), got {tuple(mix.shape)}.")
-    points = (mix * real + (1 - mix) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    return (slope.norm(dim=1) - 1).square().mean()
-
-
-def critic_step(
-    generator: nn.Module,
-    critic: nn.Module,
-    real: Tensor,
-    z: Tensor,
-    optimizer: Optimizer,
-    mix: Tensor,
-    penalty: float,
-) -> float:
-    """One update of a Wasserstein critic: scores of fakes down, of real points up, slopes towards 1.
-
-    Args:
-        real, z, optimizer: as in discriminator_step.
-        mix: see gradient_penalty.
-        penalty: its weight, lambda.
-
-    Returns:
-        E[score of fakes] - E[score of real points] + penalty, before the update.
-    """
-    with torch.no_grad():
-        fake = generator(z)
-    gap = critic(fake).mean() - critic(real).mean()
-    loss = gap + penalty * gradient_penalty(critic, real, fake, mix)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
-def critic_generator_step(generator: nn.Module, critic: nn.Module, z: Tensor, optimizer: Optimizer) -> float:
-    """One update of a generator against a Wasserstein critic; returns -E[score of fakes] before it."""
-    loss = -critic(generator(z)).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()

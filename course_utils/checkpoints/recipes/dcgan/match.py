@@ -16,10 +16,9 @@ from course_utils.dcgan import (
     ConditionalGenerator,
     Generator,
     Told,
-    critic_step,
     init_weights,
 )
-from course_utils.gan import critic_generator_step, discriminator_step, generator_step
+from course_utils.gan import critic_generator_step, critic_step, discriminator_step, generator_step
 from course_utils.runtime import profile
 from course_utils.training import TrainStep
 
