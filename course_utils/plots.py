@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -106,15 +107,18 @@ def image_rows(
     height: float = 0.8,
     gap: int = 4,
 ) -> CourseFigure:
-    """Rows of grey images, each row with its name, dark ink on white.
+    """Rows of images, each row with its name: grey as dark ink on white, colours as they are.
 
     Args:
-        rows: name -> (C, 1, H, W) float in value_range; as many images in each row.
+        rows: name -> (C, 1 or 3, H, W) float in value_range; as many images in each row.
         columns: a title for each column.
         height: inches a row.
         gap: pixels of the images' own size between them.
     """
-    framed = {name: F.pad(images, (gap,) * 4, value=value_range[0]) for name, images in rows.items()}
+    framed = {
+        name: F.pad(_with_opacity(images, value_range), (gap,) * 4, value=value_range[0])
+        for name, images in rows.items()
+    }
     picture = tile(list(framed.values()), value_range)
     count, _, side_y, side_x = next(iter(framed.values())).shape
     fig, axes = figure(
@@ -134,15 +138,24 @@ def image_rows(
 
 
 def tile(rows: Sequence[Tensor], value_range: ValueRange) -> np.ndarray:
-    """Rows of grey images as one picture, without gaps, for a widget's frame.
+    """Rows of images as one picture, without gaps, for a widget's frame.
 
     Args:
-        rows: R tensors (C, 1, H, W) float in value_range.
+        rows: R tensors (C, 1, H, W) float in value_range; in colour (C, 3, H, W).
 
     Returns:
-        (R * H, C * W) uint8.
+        (R * H, C * W) uint8; of images in colour (R * H, C * W, 3).
     """
-    return np.vstack([np.hstack(list(to_uint8(row, value_range).squeeze(1).numpy())) for row in rows])
+    pixels = [to_uint8(row, value_range).permute(0, 2, 3, 1).numpy() for row in rows]
+    picture = np.vstack([np.hstack(list(row)) for row in pixels])
+    return picture[..., 0] if picture.shape[-1] == 1 else picture
+
+
+def _with_opacity(images: Tensor, value_range: ValueRange) -> Tensor:
+    """Images in colour with a fourth channel, full: the gaps between them will be transparent."""
+    if images.shape[1] == 1:
+        return images
+    return torch.cat([images, torch.full_like(images[:, :1], value_range[1])], dim=1)
 
 
 def lines(

@@ -25,6 +25,7 @@ from course_utils.diffusion import unet
 from course_utils.validation import require_float_tensor
 
 FOLDER = Path(__file__).parent / "checkpoints"
+TINY_SD = FOLDER / "tiny-sd"  # a folder in the ecosystem's layout, see course_utils.stable_diffusion.weights
 
 
 class SampleSheet(nn.Module):
@@ -72,6 +73,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
         SampleSheet,
         autoencoders.ConvAE,
         classifier.DigitClassifier,
+        classifier.SceneClassifier,
         dcgan.ConditionalGenerator,
         dcgan.RecordedGenerator,
         dcgan.Translators,
@@ -146,7 +148,14 @@ class Card:
 
 
 def save_checkpoint(name: str, model: nn.Module, card: Card, folder: Path = FOLDER) -> Path:
-    """Write weights (float16) and card; an interrupted call leaves the previous checkpoint whole.
+    """Write weights and card; an interrupted call leaves the previous ones whole. Errors: save_weights."""
+    path = save_weights(name, model, folder)
+    save_card(path.with_suffix(".json"), card)
+    return path
+
+
+def save_weights(name: str, model: nn.Module, folder: Path = FOLDER) -> Path:
+    """Write the weights as float16.
 
     Raises:
         ValueError: a weight is NaN, infinite or too large for float16.
@@ -156,12 +165,16 @@ def save_checkpoint(name: str, model: nn.Module, card: Card, folder: Path = FOLD
     broken = [key for key, value in weights.items() if not value.isfinite().all()]
     if broken:
         raise ValueError(
-            f"save_checkpoint: {', '.join(broken)} hold values that float16 cannot. Training diverged."
+            f"save_weights: {', '.join(broken)} hold values that float16 cannot. Training diverged."
         )
     path = folder / f"{name}.safetensors"
     write_atomically(path, safetensors.torch.save(weights))
-    write_atomically(path.with_suffix(".json"), (json.dumps(asdict(card), indent=2) + "\n").encode())
     return path
+
+
+def save_card(path: Path, card: Card) -> None:
+    """Write a card alone: of models whose weights lie in another layout."""
+    write_atomically(path, (json.dumps(asdict(card), indent=2) + "\n").encode())
 
 
 def load_checkpoint(name: str, folder: Path = FOLDER) -> nn.Module:
@@ -192,7 +205,8 @@ def load_card(name: str, folder: Path = FOLDER) -> Card:
     """
     path = folder / f"{name}.json"
     if not path.is_file():
-        known = sorted(str(card.relative_to(folder).with_suffix("")) for card in folder.rglob("*.json"))
+        cards = [card for card in folder.rglob("*.json") if card.with_suffix(".safetensors").is_file()]
+        known = sorted(str(card.relative_to(folder).with_suffix("")) for card in cards)
         raise FileNotFoundError(
             f"load_card: no checkpoint {name!r} in {folder}, only: {', '.join(known) or 'none'}."
         )

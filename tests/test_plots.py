@@ -60,6 +60,48 @@ def test_tile_lays_images_out_in_rows_and_columns():
     assert (tiled[2:] == 255).all()
 
 
+def test_tile_keeps_colours_apart():
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.rand(3, 3, 2, 5, generator=generator) for _ in range(2)]
+    tiled = plots.tile(rows, (0, 1))
+    assert tiled.shape == (4, 15, 3) and tiled.dtype == np.uint8
+    for channel in range(3):
+        alone = plots.tile([row[:, channel : channel + 1] for row in rows], (0, 1))
+        assert (tiled[..., channel] == alone).all()
+
+
+def test_image_rows_show_colours_as_they_are_with_nothing_between():
+    red_and_blue = torch.full((2, 3, 4, 6), -1.0)
+    red_and_blue[0, 0] = red_and_blue[1, 2] = 1
+    red_and_blue[1, 1] = 0
+    fig = plots.image_rows(
+        {"first": red_and_blue, "second": -red_and_blue},
+        (-1, 1),
+        columns=("a", "b"),
+        alt="four squares",
+        caption="two colours and their opposites",
+        gap=1,
+    )
+    drawn = np.asarray(fig.axes[0].images[0].get_array())
+    assert drawn.shape == (2 * 6, 2 * 8, 4)
+    cells = drawn.reshape(2, 6, 2, 8, 4).swapaxes(1, 2)
+    colours = [[(255, 0, 0, 255), (0, 128, 255, 255)], [(0, 255, 255, 255), (255, 128, 0, 255)]]
+    for row, column in np.ndindex(2, 2):
+        cell = cells[row, column]
+        assert (cell[1:-1, 1:-1] == colours[row][column]).all()
+        assert cell[..., 3].sum() == 255 * 4 * 6  # the gap is transparent
+    assert [tick.get_text() for tick in fig.axes[0].get_yticklabels()] == ["first", "second"]
+    assert [tick.get_text() for tick in fig.axes[0].get_xticklabels()] == ["a", "b"]
+
+
+def test_a_coloured_picture_has_its_colours_on_the_page():
+    green = torch.tensor([0.0, 1.0, 0.0]).view(1, 3, 1, 1).expand(2, 3, 8, 8)
+    fig = plots.image_rows({"green": green}, (0, 1), alt="green", caption="green", gap=0)
+    source = re.search(r'src="data:image/png;base64,([^"]+)"', fig.mimebundle()["text/html"])[1]
+    page = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")).astype(int)
+    assert (abs(page - [0, 255, 0]).sum(axis=2) < 30).mean() > 0.2
+
+
 def records(count):
     return (TrainStep(step, 1 / step) for step in range(1, count + 1))
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from course_utils import training
 from course_utils.autoencoders import ConvAE
+from course_utils.classifier import SceneClassifier
 from course_utils.training import (
     Card,
     SampleSheet,
@@ -18,7 +19,9 @@ from course_utils.training import (
     in_batches,
     load_card,
     load_checkpoint,
+    save_card,
     save_checkpoint,
+    save_weights,
     seeded,
     train,
 )
@@ -101,6 +104,52 @@ def test_an_unknown_checkpoint_is_answered_by_those_there_are(tmp_path):
     save_checkpoint("a/one", ConvAE(3), CARD, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint 'a/two' in .*only: a/one"):
         load_checkpoint("a/two", tmp_path)
+
+
+def test_what_is_no_checkpoint_is_not_named_as_one(tmp_path):
+    """Networks in another layout bear a config.json beside weights of another name."""
+    save_checkpoint("a/one", ConvAE(3), CARD, tmp_path)
+    save_card(tmp_path / "a" / "without-weights.json", CARD)
+    for name in ("model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint 'a/two' in .*, only: a/one\.$"):
+        load_checkpoint("a/two", tmp_path)
+
+
+def test_weights_alone_and_a_card_alone_make_a_checkpoint(tmp_path):
+    with seeded(0):
+        model = ConvAE(3)
+    path = save_weights("chapter/name", model, tmp_path)
+    assert [file.name for file in path.parent.iterdir()] == ["name.safetensors"]
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint 'chapter/name'"):
+        load_checkpoint("chapter/name", tmp_path)
+    save_card(tmp_path / "chapter" / "name.json", CARD)
+    assert load_card("chapter/name", tmp_path) == CARD
+    first, loaded = next(model.parameters()), load_checkpoint("chapter/name", tmp_path)
+    assert torch.equal(next(loaded.parameters()), first.half().float())
+
+
+def test_a_card_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "name.json"
+    save_card(path, CARD)
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        save_card(path, replace(CARD, steps=5))
+    assert load_card("new/name", tmp_path) == CARD
+    assert [file.name for file in path.parent.iterdir()] == ["name.json"]
+
+
+def test_the_judge_of_scenes_is_stored_with_what_its_norms_have_seen(tmp_path):
+    with seeded(0):
+        model = SceneClassifier()
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    model(images)
+    save_checkpoint("judge", model, replace(CARD, architecture={"class": "SceneClassifier"}), tmp_path)
+    loaded = load_checkpoint("judge", tmp_path)
+    with torch.no_grad():
+        assert torch.allclose(loaded(images), model.eval()(images), rtol=0, atol=1e-2)
+    assert not torch.equal(loaded.features[1].running_mean, torch.zeros(32))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another architecture"])

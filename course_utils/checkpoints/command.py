@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from course_utils.checkpoints.recipes import CHAPTERS, train_released
-from course_utils.training import FOLDER, TrainStep, save_checkpoint
+from course_utils.checkpoints.recipes import CHAPTERS, save_released, train_released
+from course_utils.training import FOLDER, TrainStep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     if not _writable(folder):
         return _refuse(f"{folder} cannot be written. Choose another folder with --out.")
     for name in names:
-        model, card = train_released(args.chapter, name, Progress(), args.steps)
-        path = save_checkpoint(f"{args.chapter}/{name}", model, card, args.out)
+        model, card = train_released(args.chapter, name, Progress(), args.steps, args.out)
+        path = save_released(args.chapter, name, model, card, args.out)
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB  {card.seconds} s  {card.quality}", flush=True)
     return 0
 

@@ -7,11 +7,14 @@ x           (B, C, H, W) float  feature maps, or (B, N, C) tokens
 temb        (B, time_dim) float what residual blocks are told of the noise level
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.diffusion.unet import zeroed
 from course_utils.validation import require_dims, require_float_tensor, require_int
+
+FEW = 64  # tokens: so few, on a CPU, the fused kernel's backward pass is slow in bf16
 
 
 def cross_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False) -> Tensor:
@@ -35,17 +38,26 @@ def cross_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool
             f"cross_attention: k and v must have one shape, got {tuple(k.shape)} and {tuple(v.shape)}. "
             "They describe the same tokens."
         )
-    attended = F.scaled_dot_product_attention(
-        _split(q, heads), _split(k, heads), _split(v, heads), is_causal=causal
-    )
+    split = _split(q, heads), _split(k, heads), _split(v, heads)
+    if q.device.type == "cpu" and max(q.shape[1], k.shape[1]) <= FEW:
+        attended = _weights(*split[:2], causal) @ split[2]
+    else:
+        attended = F.scaled_dot_product_attention(*split, is_causal=causal)
     return attended.transpose(1, 2).flatten(2)
 
 
 def attention_weights(q: Tensor, k: Tensor, heads: int) -> Tensor:
     """softmax(q k^T / sqrt(C / heads)), (B, heads, Nq, Nk): the share of each key; rows sum to 1."""
     _require_heads("attention_weights", heads, q=q, k=k)
-    q, k = _split(q, heads), _split(k, heads)
-    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)
+    return _weights(_split(q, heads), _split(k, heads), causal=False)
+
+
+def _weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
+    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    if causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(later, -torch.inf)
+    return scores.softmax(dim=-1)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:

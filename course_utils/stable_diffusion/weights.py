@@ -195,8 +195,11 @@ def save(pipeline: StableDiffusion, folder: Path, dtype: torch.dtype = torch.flo
     _write_json(folder / "model_index.json", index | parts)
 
 
-def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = torch.float32) -> None:
-    """Weights and config.json of one network. TypeError, ValueError: it is another one, or bears adapters."""
+def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = torch.float32) -> Path:
+    """Weights and config.json of one network; returns the file of the weights.
+
+    TypeError, ValueError: it is another one, or bears adapters.
+    """
     if type(network) is not part.network:
         raise TypeError(f"save_network: expected {part.network.__name__}, got {type(network).__name__}.")
     with torch.device("meta"):
@@ -209,7 +212,9 @@ def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = to
     _write_config(folder / "config.json", network.config)
     named = names_in_file(network, part)
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, (_, weight) in named.items()}
-    safetensors.torch.save_file(weights, folder / part.file, metadata={"format": "pt"})
+    path = folder / part.file
+    path.write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
+    return path
 
 
 def _weights_file(folder: Path, part: Part) -> Path:

@@ -11,6 +11,7 @@
     CurveScrubber      curves over one axis, at each stop of a slider, and images beside them
     LatentWalk         images on a grid, one at a time: two sliders, and a walk past all of them
     NetworkAnatomy     a network as a U of blocks: the feature maps of the one that is chosen
+    WordMaps           a prompt whose words show where in an image they are read
 
 Two ask the kernel to compute, and say so while it does:
 
@@ -33,6 +34,7 @@ from course_utils.widgets.live_scrubber import LiveScrubber, Run
 from course_utils.widgets.network_anatomy import Block, NetworkAnatomy
 from course_utils.widgets.noise_mixer import NoiseMixer
 from course_utils.widgets.threshold_slider import ThresholdSlider
+from course_utils.widgets.word_maps import WordMaps
 
 __all__ = [
     "ArrowField",
@@ -50,4 +52,5 @@ __all__ = [
     "NoiseMixer",
     "Run",
     "ThresholdSlider",
+    "WordMaps",
 ]

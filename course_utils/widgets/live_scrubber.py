@@ -1,7 +1,8 @@
 """LiveScrubber: frames that the kernel computes for the settings that a reader chooses.
 
     choices    {name: values}             numbers become a slider, texts a selection
-    settings   {name: value}              what is chosen: of each choice one of its values
+               {name: text}               a field to write in, e.g. a prompt, with what it holds at first
+    settings   {name: value}              what is chosen: of each choice one of its values, or any text
     run        (**settings) -> Run        computes the frames; what it has computed is kept
     index      int, 0..K-1                the frame that is shown
 
@@ -11,13 +12,15 @@ A Run holds K frames; runs of other settings may hold another number of them, an
                (K, H, W, 3) uint8         colours as they are
 
 Moving through the frames of a run asks nothing of the kernel. Other settings ask it once, when nothing has
-been changed for a quarter of a second. Without a kernel, the settings that were computed at first are left.
+been changed for a quarter of a second; what is written counts once Enter is pressed or the field is left.
+Without a kernel, the settings that were computed at first are left, their texts as a selection.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import isfinite
+from textwrap import wrap
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,9 +34,13 @@ from course_utils.widgets.live import MESSAGES, Answer, LiveWidget, last_line
 
 Value = float | str
 Settings = Mapping[str, Value]
+Offer = list[Value] | str  # what a control offers: these values, or to write any text, this one at first
+Place = int | str  # which of its values a control has: its position; of a text, the text itself
+MOST_LETTERS = 200  # of a text that is written
 WITHOUT_KERNEL = "These settings were computed beforehand. Others need a running kernel."
 ROOM = (1120, 640)  # pixels that the enlarged frame of a still may take
 GUTTER = 16  # pixels around it
+LINE, LETTERS = 32, 80  # of its settings: pixels a line, letters at most in one
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,12 @@ def render(frame: np.ndarray, settings: Settings) -> np.ndarray:
     """
     picture = pictures.enlarge(frame, ROOM)
     height, width = picture.shape[:2]
-    text = ", ".join(f"{name} = {value}" for name, value in _worded(settings).items())
-    card = pictures.Card(max(width, 14 * len(text)) + 2 * GUTTER, height + 2 * GUTTER + 32)
+    lines = wrap(", ".join(f"{name} = {value}" for name, value in _worded(settings).items()), LETTERS)
+    longest = max(map(len, lines))
+    card = pictures.Card(max(width, 14 * longest) + 2 * GUTTER, height + 2 * GUTTER + LINE * len(lines))
     card.image(picture, GUTTER, GUTTER)
-    card.text(GUTTER, height + GUTTER + 24, text)
+    for at, line in enumerate(lines):
+        card.text(GUTTER, height + GUTTER + 24 + LINE * at, line)
     return card.pixels()
 
 
@@ -72,7 +81,8 @@ class LiveScrubber(LiveWidget):
 
     Args:
         run: called in the kernel with one value for each choice, by name; returns a Run.
-        choices: name -> values, all numbers or all texts; names are arguments of run.
+        choices: name -> values, all numbers or all texts; or name -> one text, where any can be written.
+            Names are arguments of run, which gets what is written stripped, 200 letters at most.
         title: heading of the widget.
         label: name of the slider through the frames, e.g. "step".
         unit: what the stops count; screen readers say it after each of them.
@@ -81,7 +91,7 @@ class LiveScrubber(LiveWidget):
 
     Raises:
         ValueError: a choice has no values, mixes numbers with texts, or one occurs twice; start or known
-            name something else; run returns no Run, or one whose parts do not fit together.
+            name something else, or a text is too long; run returns no Run, or one whose parts do not fit.
         TraitError: settings or index lie outside of what there is, when they are assigned.
     """
 
@@ -96,7 +106,7 @@ class LiveScrubber(LiveWidget):
     def __init__(
         self,
         run: Callable[..., Run],
-        choices: Mapping[str, Sequence[Value]],
+        choices: Mapping[str, Sequence[Value] | str],
         *,
         title: str,
         label: str,
@@ -106,9 +116,9 @@ class LiveScrubber(LiveWidget):
     ) -> None:
         self._run, self._unit = run, unit
         self._choices = _values_of(choices, label)
-        self._runs: dict[tuple[int, ...], Run] = {}
+        self._runs: dict[tuple[Place, ...], Run] = {}
         self._latest: dict[str, Value] = {}
-        first = {name: values[0] for name, values in self._choices.items()}
+        first = {name: offer if isinstance(offer, str) else offer[0] for name, offer in self._choices.items()}
         first = self._complete("start", start or {}, first)
         stored = [first, *(self._complete("known", settings, first) for settings in known)]
         runs = {self._positions(settings): self._computed(settings) for settings in stored}
@@ -116,7 +126,7 @@ class LiveScrubber(LiveWidget):
         content = {
             "title": title,
             "label": label,
-            "choices": [_control(name, values) for name, values in self._choices.items()],
+            "choices": [_control(name, offer) for name, offer in self._choices.items()],
             "known": _placed(records),
             "withoutKernel": WITHOUT_KERNEL,
         }
@@ -126,16 +136,17 @@ class LiveScrubber(LiveWidget):
 
     def answer(self, request: dict[str, Any]) -> Answer:
         """The run of the settings that a view asks for."""
+        places = zip(self._choices.items(), request["positions"], strict=True)
         settings = {
-            name: values[at]
-            for (name, values), at in zip(self._choices.items(), request["positions"], strict=True)
+            name: _text("settings", name, at) if isinstance(offer, str) else offer[at]
+            for (name, offer), at in places
         }
         record, sheet = self._record(tuple(request["positions"]), self._computed(settings))
         return record, [sheet]
 
     @traitlets.validate("settings")
     def _known_settings(self, proposal: traitlets.Bunch) -> dict[str, Value]:
-        """The settings with their values as they were given: browsers make 1 of 1.0."""
+        """The settings with their values as they were given, since browsers make 1 of 1.0; texts stripped."""
         try:
             return self._complete("settings", proposal["value"], {})
         except ValueError as error:
@@ -175,16 +186,14 @@ class LiveScrubber(LiveWidget):
                 f"LiveScrubber: {what} must name the choices {list(self._choices)}, got {list(settings)}; "
                 "a name may be misspelt."
             )
-        for name, values in self._choices.items():
-            if given[name] not in values:
-                raise ValueError(
-                    f"LiveScrubber: {what} must hold one of {values} for {name!r}, got {given[name]!r}; "
-                    "only what a control offers can be chosen."
-                )
-        return {name: values[values.index(given[name])] for name, values in self._choices.items()}
+        return {name: _chosen(what, name, offer, given[name]) for name, offer in self._choices.items()}
 
-    def _positions(self, settings: Settings) -> tuple[int, ...]:
-        return tuple(values.index(settings[name]) for name, values in self._choices.items())
+    def _positions(self, settings: Settings) -> tuple[Place, ...]:
+        """What tells settings apart, here and in the browser: of each control the position or the text."""
+        return tuple(
+            str(settings[name]) if isinstance(offer, str) else offer.index(settings[name])
+            for name, offer in self._choices.items()
+        )
 
     def _computed(self, settings: dict[str, Value]) -> Run:
         """The run of these settings: kept from before, or computed now."""
@@ -194,7 +203,7 @@ class LiveScrubber(LiveWidget):
         self._latest = settings
         return self._runs[positions]
 
-    def _record(self, positions: tuple[int, ...], run: Run) -> tuple[dict[str, Any], bytes]:
+    def _record(self, positions: tuple[Place, ...], run: Run) -> tuple[dict[str, Any], bytes]:
         """A run as the browser gets it: JSON, and its frames as one PNG file."""
         sheet, tiles = pictures.frame_sheet(np.asarray(run.frames))
         texts = wording.stops(run.stops)
@@ -208,13 +217,39 @@ class LiveScrubber(LiveWidget):
         return record, pictures.png(sheet)
 
 
-def _control(name: str, values: list[Value]) -> dict[str, Any]:
+def _control(name: str, offer: Offer) -> dict[str, Any]:
+    if isinstance(offer, str):
+        return {"name": name, "most": MOST_LETTERS}
     return {
         "name": name,
-        "values": values,
-        "texts": wording.stops(values),
-        "numbers": not isinstance(values[0], str),
+        "values": offer,
+        "texts": wording.stops(offer),
+        "numbers": not isinstance(offer[0], str),
     }
+
+
+def _chosen(what: str, name: str, offer: Offer, value: object) -> Value:
+    """The value as the control has it."""
+    if isinstance(offer, str):
+        return _text(what, name, value)
+    if value not in offer:
+        raise ValueError(
+            f"LiveScrubber: {what} must hold one of {offer} for {name!r}, got {value!r}; "
+            "only what a control offers can be chosen."
+        )
+    return next(offered for offered in offer if offered == value)
+
+
+def _text(what: str, name: str, value: object) -> str:
+    """A text that was written, without the spaces around it."""
+    text = value.strip() if isinstance(value, str) else None
+    if text is None or len(text) > MOST_LETTERS:
+        came = repr(value) if text is None else f"one of {len(text)}"
+        raise ValueError(
+            f"LiveScrubber: {what} must hold a text of at most {MOST_LETTERS} letters for {name!r}, "
+            f"got {came}; the field takes no longer ones."
+        )
+    return text
 
 
 def _placed(records: list[tuple[dict[str, Any], bytes]]) -> list[dict[str, Any]]:
@@ -227,24 +262,27 @@ def _worded(settings: Settings) -> dict[str, str]:
     return dict(zip(settings, wording.stops(list(settings.values())), strict=True))
 
 
-def _values_of(choices: Mapping[str, Sequence[Value]], label: str) -> dict[str, list[Value]]:
-    """Of each choice its values, as numbers or texts of Python."""
+def _values_of(choices: Mapping[str, Sequence[Value] | str], label: str) -> dict[str, Offer]:
+    """Of each choice what it offers: its values, as numbers or texts of Python, or the text of a field."""
     if not choices or label in choices:
         raise ValueError(
             f"LiveScrubber: choices must be one or more, none named like the slider, {label!r}, got "
             f"{list(choices)}; screen readers tell controls apart by their names."
         )
-    return {name: _distinct(name, values) for name, values in choices.items()}
+    return {
+        name: _text("choices", name, values) if isinstance(values, str) else _distinct(name, values)
+        for name, values in choices.items()
+    }
 
 
 def _distinct(name: str, values: Sequence[Value]) -> list[Value]:
     listed = [value.item() if isinstance(value, np.generic) else value for value in values]
-    texts = all(isinstance(value, str) for value in listed) and not isinstance(values, str)
+    texts = all(isinstance(value, str) for value in listed)
     numbers = all(type(value) in (int, float) and isfinite(float(value)) for value in listed)
     if not listed or not (texts or numbers) or len(set(listed)) < len(listed):
         raise ValueError(
             f"LiveScrubber: choices[{name!r}] must be a list of different numbers or of different texts, "
-            f'got {values!r}; list("abc") makes texts of letters.'
+            f"got {values!r}; one text, not in a list, becomes a field to write in."
         )
     return listed
 

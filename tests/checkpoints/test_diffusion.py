@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.checkpoints.recipes import diffusion, train_released
+from course_utils.checkpoints.recipes import diffusion, resumable, train_released
 from course_utils.checkpoints.recipes.diffusion import ablation, quality, run, sampling
 from course_utils.data import load
 from course_utils.data.colours import hue, paint
@@ -233,7 +233,7 @@ def state(model):
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("averaged", [False, True])
 def test_a_killed_run_goes_on_from_its_last_state_draw_for_draw(tmp_path, monkeypatch, network, averaged):
-    monkeypatch.setattr(run, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable, "SAVE_EVERY", 0.0)
     whole = run.Run(a_task(network), 6, tmp_path / "whole.state")
     losses = [record.loss for record in whole.records()]
     killed = run.Run(a_task(network), 6, tmp_path / "killed.state")
@@ -249,7 +249,7 @@ def test_a_killed_run_goes_on_from_its_last_state_draw_for_draw(tmp_path, monkey
 
 def test_between_two_writings_a_killed_run_loses_a_few_updates_and_no_more(tmp_path, monkeypatch):
     clock = iter(range(0, 1000, 20))  # seconds: a state is written after every third update
-    monkeypatch.setattr(run.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(resumable.time, "perf_counter", lambda: next(clock))
     for record in run.Run(a_task(Untold), 9, tmp_path / "a.state").records():
         if record.step == 5:
             break
@@ -289,7 +289,7 @@ def sheet_or_weights(made):
 @pytest.mark.parametrize(("name", "at"), [("colour", 2), ("ablation", 2), ("ablation", 5)])
 def test_a_killed_recipe_is_started_again_and_ends_like_a_whole_one(monkeypatch, name, at):
     """Of the ablation, three networks: at = 5 is in the middle of the second."""
-    monkeypatch.setattr(run, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable, "SAVE_EVERY", 0.0)
     kept = ("complete", "told", "timeless")
     rows = {title: row for title, row in ablation.ROWS.items() if row.variant in kept}
     monkeypatch.setattr(ablation, "VARIANTS", {variant: ablation.VARIANTS[variant] for variant in kept})
@@ -359,12 +359,12 @@ def test_labels_belong_to_their_images_and_one_in_ten_is_hidden(tmp_path, monkey
 
 
 def test_the_learning_rate_rises_at_first_and_falls_to_0_in_the_second_half(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "WARM_UP", 3)
+    monkeypatch.setattr(resumable, "WARM_UP", 3)
     one = run.Run(a_task(Untold), 12, tmp_path / "a.state")
     rates = torch.tensor([one.optimizer.param_groups[0]["lr"] for _ in one.records()])
     assert rates[0] > 0 and (rates[:3].diff() > 0).all()
-    assert torch.allclose(rates[2:7], torch.full((5,), run.LEARNING_RATE))
-    assert (rates[6:].diff() < 0).all() and 0 < rates[-1] < run.LEARNING_RATE / 5
+    assert torch.allclose(rates[2:7], torch.full((5,), resumable.LEARNING_RATE))
+    assert (rates[6:].diff() < 0).all() and 0 < rates[-1] < resumable.LEARNING_RATE / 5
 
 
 def test_the_average_lags_behind_the_weights(tmp_path):
@@ -379,13 +379,70 @@ def test_the_average_lags_behind_the_weights(tmp_path):
 
 def test_a_network_learns(tmp_path, monkeypatch):
     """One image over and over: the loss falls to less than half of that of knowing nothing, 1."""
-    monkeypatch.setattr(run, "WARM_UP", 10)
-    monkeypatch.setattr(run, "LEARNING_RATE", 5e-3)
+    monkeypatch.setattr(resumable, "WARM_UP", 10)
     monkeypatch.setattr(run, "BATCH_SIZE", 16)
     task = replace(a_task(NETWORKS["not told"]), images=torch.ones(40, 1, 4, 4))
-    losses = [record.loss for record in run.Run(task, 60, tmp_path / "a.state").records()]
+    one = run.Run(task, 60, tmp_path / "a.state")
+    one.learning_rate = 5e-3
+    losses = [record.loss for record in one.records()]
     assert losses[0] == pytest.approx(1, abs=0.3)
     assert sum(losses[-10:]) / 10 < 0.5
+
+
+class Descent(resumable.Resumable):
+    """Two numbers and a loss of slope (3, 4), of length 5; the third is frozen."""
+
+    def __init__(self, file, **options):
+        network = nn.ParameterList([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.ones(1))])
+        network[1].requires_grad_(False)
+        super().__init__(network, 4, file, **options)
+
+    def loss(self):
+        return self.model[0] @ torch.tensor([3.0, 4.0]) * self.model[1].squeeze()
+
+
+@pytest.mark.parametrize(("clip", "length"), [(math.inf, 5.0), (7.0, 5.0), (1.0, 1.0), (0.1, 0.1)])
+def test_a_gradient_is_shortened_to_clip_and_keeps_its_direction(tmp_path, clip, length):
+    one = Descent(tmp_path / "a.state", clip=clip)
+    next(one.records())
+    slope = one.model[0].grad
+    assert torch.allclose(slope, length * torch.tensor([0.6, 0.8]), rtol=1e-4)
+
+
+def test_the_learning_rate_is_that_which_was_asked_for(tmp_path, monkeypatch):
+    """Adam's first step is as long as its rate, in each number."""
+    monkeypatch.setattr(resumable, "WARM_UP", 1)
+    one = Descent(tmp_path / "a.state", learning_rate=0.25, clip=0.1)
+    next(one.records())
+    assert torch.allclose(one.model[0], torch.full((2,), -0.25), rtol=1e-4)
+
+
+def test_what_is_frozen_is_not_trained_and_survives_a_killed_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable, "SAVE_EVERY", 0.0)
+    one = Descent(tmp_path / "a.state", ema_decay=0.5)
+    records = one.records()
+    next(records), next(records)
+    again = Descent(tmp_path / "a.state", ema_decay=0.5)
+    list(again.records())
+    assert again.model[1].item() == again.average[1].item() == 1
+    assert again.done == 4 and (again.model[0] < one.model[0]).all()
+
+
+def test_the_average_forgets_as_fast_as_it_is_told(tmp_path):
+    lags = []
+    for decay in (0.0, 0.5, 0.9):
+        one = Descent(tmp_path / f"{decay}.state", ema_decay=decay, learning_rate=0.1)
+        list(one.records())
+        lags.append((one.average[0] - one.model[0]).norm().item())
+    assert lags[0] == 0 < lags[1]  # in the first updates no average remembers more than 0.1 .. 0.3
+    assert lags[1] == pytest.approx(lags[2])
+
+
+def test_a_state_is_named_after_what_is_trained_and_for_how_long():
+    names = {
+        resumable.state_file(*what) for what in (("a", "b", 1), ("a", "b", 2), ("a", "c", 1), ("d", "b", 1))
+    }
+    assert len(names) == 4 and {name.parent for name in names} == {Path("build")}
 
 
 # --- how samples are drawn ---

@@ -23,7 +23,13 @@ def released(chapter: str, name: str):
 
 
 @pytest.mark.parametrize(
-    ("chapter", "name"), [(chapter, name) for chapter, recipes in CHAPTERS.items() for name in recipes.NAMES]
+    ("chapter", "name"),
+    [
+        (chapter, name)
+        for chapter, recipes in CHAPTERS.items()
+        if chapter != "tiny-sd"  # another layout: test_shipped_tiny_sd.py
+        for name in recipes.NAMES
+    ],
 )
 def test_every_recipe_is_released_with_the_command_that_repeats_it(chapter, name):
     model, card = released(chapter, name)

@@ -1,11 +1,14 @@
 """Layers that the networks share, against torch's own attention, and identities."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from course_utils.stable_diffusion import blocks
 from course_utils.stable_diffusion.blocks import (
     Attention,
     ResidualBlock,
@@ -31,13 +34,95 @@ def torchs_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool) 
         return layer(q, k, v, attn_mask=mask, average_attn_weights=False)
 
 
+def few(tokens: int) -> mock._patch:
+    """So many tokens are few: 0 sends everything to the fused kernel, 1000 everything to plain products."""
+    return mock.patch.object(blocks, "FEW", tokens)
+
+
+WAYS = pytest.mark.parametrize("way", [0, 1000], ids=["fused", "plain"])
+
+
+def some(b, nq, nk, c, dtype) -> list[Tensor]:
+    """q, k, v that want gradients."""
+    shapes = [(b, n, c) for n in (nq, nk, nk)]
+    return [normal(*shape, seed=i).to(dtype).requires_grad_() for i, shape in enumerate(shapes)]
+
+
+def attended(way: int, q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool) -> list[Tensor]:
+    """The output, and the gradients of its sum of squares to q, k and v."""
+    with few(way):
+        out = cross_attention(q, k, v, heads, causal=causal)
+    return [out.detach(), *torch.autograd.grad(out.square().sum(), (q, k, v))]
+
+
+@WAYS
 @given(*[st.integers(1, 4)] * 5, st.booleans())
-def test_cross_attention_is_that_of_torch(b, nq, nk, heads, width, causal) -> None:
-    nk = nq if causal else nk
-    shapes = [(b, n, heads * width) for n in (nq, nk, nk)]
-    q, k, v = (normal(*shape, seed=i, dtype=torch.float64) for i, shape in enumerate(shapes))
+def test_cross_attention_is_that_of_torch(way, b, nq, nk, heads, width, causal) -> None:
+    q, k, v = some(b, nq, nk, heads * width, torch.float64)
     theirs, _ = torchs_attention(q, k, v, heads, causal)
-    torch.testing.assert_close(cross_attention(q, k, v, heads, causal=causal), theirs, rtol=1e-10, atol=1e-10)
+    with few(way):
+        ours = cross_attention(q, k, v, heads, causal=causal)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+SIZES = pytest.mark.parametrize(("nq", "nk"), [(64, 64), (64, 24), (24, 64), (1, 64), (64, 1), (24, 24)])
+CAUSAL = pytest.mark.parametrize("causal", [False, True])
+
+
+@SIZES
+@CAUSAL
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+def test_both_ways_to_attend_agree_in_values_and_gradients(nq, nk, causal, dtype, error) -> None:
+    q, k, v = some(2, nq, nk, 32, dtype)
+    for plain, fused in zip(*(attended(way, q, k, v, 4, causal) for way in (1000, 0)), strict=True):
+        torch.testing.assert_close(plain, fused, rtol=error, atol=error)
+
+
+@SIZES
+@CAUSAL
+def test_in_bfloat16_both_ways_are_as_near_to_the_truth(nq, nk, causal) -> None:
+    inputs = some(2, nq, nk, 32, torch.bfloat16)
+    exact = attended(0, *(x.double().detach().requires_grad_() for x in inputs), 4, causal)
+    for way in (1000, 0):
+        for found, truth in zip(attended(way, *inputs, 4, causal), exact, strict=True):
+            assert found.dtype == torch.bfloat16 and found.shape == truth.shape
+            assert found.isfinite().all()
+            assert (found.double() - truth).norm() <= 0.03 * (truth.norm() + truth.numel() ** 0.5)
+
+
+def test_under_autocast_a_layer_learns_in_either_way() -> None:
+    layer, x = awake(Attention(32, 16, heads=4, bias=False)), normal(2, 64, 32)
+    context, slopes = normal(2, 24, 16, seed=1), []
+    for way in (1000, 0):
+        with few(way), torch.autocast("cpu", torch.bfloat16):
+            loss = layer(x, context).float().square().mean()
+        slopes.append(torch.autograd.grad(loss, list(layer.parameters())))
+    for plain, fused in zip(*slopes, strict=True):
+        assert plain.isfinite().all() and plain.shape == fused.shape
+        assert (plain - fused).norm() <= 0.1 * fused.norm()
+
+
+@pytest.mark.parametrize("n", [blocks.FEW, blocks.FEW + 1])
+def test_long_sequences_are_left_to_the_fused_kernel(n: int) -> None:
+    q, k, v = some(1, 2, n, 8, torch.float32)
+    with mock.patch.object(
+        blocks.F, "scaled_dot_product_attention", return_value=torch.zeros(1, 2, 2, 4)
+    ) as fused:
+        cross_attention(q, k, v, 2)
+    assert fused.called == (n > blocks.FEW)
+
+
+def test_a_token_does_not_see_later_ones_in_either_way() -> None:
+    q, k, v = some(1, 5, 5, 8, torch.float64)
+    later = [x.detach().clone() for x in (k, v)]
+    for x in later:
+        x[:, 3:] = 100
+    for way in (0, 1000):
+        with few(way):
+            before = cross_attention(q, k, v, 2, causal=True)
+            after = cross_attention(q, *later, 2, causal=True)
+        torch.testing.assert_close(before[:, :3], after[:, :3], rtol=1e-12, atol=1e-12)
+        assert (before[:, 3:] - after[:, 3:]).abs().amax(dim=2).min() > 1
 
 
 def test_attention_weights_are_those_of_torch_and_mix_the_values() -> None:

@@ -37,6 +37,17 @@ MIXED = {
 }
 
 
+ATTENTION = np.random.default_rng(13).gamma(1, 0.1, (3, 4, 4, 3))  # 3 steps, 4 words
+WORDS = {
+    "words": ["a", "red", "a", "seven"],
+    "maps": ATTENTION.mean(axis=0),
+    "image": np.linspace(0, 255, 16 * 12 * 3).reshape(16, 12, 3).astype(np.uint8),
+    "title": "Words",
+    "label": "prompt",
+    "selected": 1,
+}
+
+
 def counts(normal: np.ndarray, anomalous: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """True positives, false positives, true negatives, false negatives at each threshold."""
     found, false_alarms = ((scores > thresholds[:, None]).sum(axis=1) for scores in (anomalous, normal))
@@ -46,6 +57,11 @@ def counts(normal: np.ndarray, anomalous: np.ndarray, thresholds: np.ndarray) ->
 def some_images(count: float, kind: str) -> Run:
     images = IMAGES[: int(count)] if kind == "first" else IMAGES[-int(count) :]
     return Run(images, list(range(len(images))), [f"The {kind} {count}: {k}." for k in range(len(images))])
+
+
+def an_image(prompt: str, seed: int) -> Run:
+    images = np.roll(IMAGES[: 2 + seed], len(prompt), axis=2)
+    return Run(images, list(range(len(images))), [f"“{prompt}”: {k}." for k in range(len(images))])
 
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[1] / "browser" / "kernel_example.py"))
@@ -203,6 +219,21 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "label": "image",
         "unit": "images",
         "known": [{"count": 5}, {"kind": "last"}],
+    },
+    "LiveScrubber, text": {
+        "run": an_image,
+        "choices": {"prompt": "a red seven", "seed": [0, 1, 2]},
+        "title": "Live",
+        "label": "image",
+        "known": [{"prompt": "two, or three"}],
+    },
+    "WordMaps": WORDS,
+    "WordMaps, steps": {
+        **WORDS,
+        "selected": 3,
+        "steps": ATTENTION,
+        "stops": [980, "t = 490", 0],
+        "index": 2,
     },
     "DuelTrainer": {
         "duel": EXAMPLE["TinyDuel"](hidden=8, shown=20, grid=5),

@@ -251,7 +251,22 @@ USE_TO_UINT8 = r"got float64 of shape .*; pass uint8: use course_utils\.data\.to
             r"LiveScrubber: choices must be one or more, none named like the slider, 'image', got \[\]",
         ),
         ("LiveScrubber", {"choices": {"image": [1, 2]}}, r"got \['image'\]; screen readers"),
-        ("LiveScrubber", {"choices": {"count": [2], "kind": "ab"}}, r"choices\['kind'\] .* got 'ab'; list\("),
+        (
+            "LiveScrubber",
+            {"choices": {"count": [2], "kind": ()}},
+            r"got \(\); one text, not in a list, becomes",
+        ),
+        (
+            "LiveScrubber, text",
+            {"choices": {"prompt": 201 * "x", "seed": [0]}},
+            r"LiveScrubber: choices must hold a text of at most 200 letters for 'prompt', got one of 201",
+        ),
+        (
+            "LiveScrubber, text",
+            {"start": {"prompt": None}},
+            r"start must hold a text .*, got None; the field",
+        ),
+        ("LiveScrubber, text", {"known": [{"prompt": 201 * "x"}]}, r"known must hold a text .* one of 201"),
         ("LiveScrubber", {"choices": {"count": [2, "3"]}}, r"choices\['count'\] must be a list of different"),
         ("LiveScrubber", {"choices": {"count": [1, 1.0]}}, r"different numbers .* got \[1, 1\.0\]"),
         ("LiveScrubber", {"choices": {"count": []}}, r"different numbers .* got \[\]"),

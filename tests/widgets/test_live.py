@@ -118,6 +118,51 @@ def test_settings_that_cannot_be_computed_leave_the_picture(build, counted):
     assert widget.caption == "The last 2: 1."
 
 
+def test_what_is_written_reaches_the_run_stripped_and_is_kept(build, arguments, ask):
+    """Commas and brackets in a text are no ends of it."""
+    calls = []
+
+    def run(**settings):
+        calls.append(settings)
+        return arguments["LiveScrubber, text"]["run"](**settings)
+
+    widget = build("LiveScrubber, text", run=run)
+    known = [record["positions"] for record in widget.content["known"]]
+    assert known == [("a red seven", 0), ("two, or three", 0)]
+    assert widget.content["choices"][0] == {"name": "prompt", "most": 200}
+    calls.clear()
+    for number, text in ((1, '  1,0 ["a\\ {b} '), (2, '1,0 ["a\\ {b}'), (3, "two, or three"), (4, " ")):
+        record, _ = ask(widget, number, positions=[text, 1])
+        assert record["positions"] == (text, 1)
+        assert record["captions"][0] == f"“{text.strip()}”: 0."
+    expected = ['1,0 ["a\\ {b}', "two, or three", ""]
+    assert calls == [{"prompt": prompt, "seed": 1} for prompt in expected]
+    widget.settings = {"seed": 1, "prompt": "\ttwo, or three\n"}
+    assert widget.settings == {"prompt": "two, or three", "seed": 1}
+    assert len(calls) == 3
+
+
+def test_a_text_that_is_too_long_is_an_error_and_no_run(build, ask):
+    widget = build("LiveScrubber, text")
+    widget._run = None
+    answer, _ = ask(widget, 1, positions=[201 * "x", 0])
+    assert answer["error"] == (
+        "ValueError: LiveScrubber: settings must hold a text of at most 200 letters for 'prompt', "
+        "got one of 201; the field takes no longer ones."
+    )
+    assert "error" in ask(widget, 2, positions=[5, 0])[0]
+
+
+def test_a_long_text_breaks_into_lines_below_the_frame(build):
+    widget = build("LiveScrubber, text")
+    short = widget.still()
+    widget.settings = {"prompt": 40 * "word ", "seed": 0}
+    long = widget.still()
+    assert long.shape[1] <= 80 * 14 + 32
+    assert long.shape[0] == short.shape[0] + 2 * live_scrubber.LINE
+    assert (long[-28:] < 128).any()  # the last line is on the card, not below it
+
+
 def test_busy_lasts_as_long_as_the_run(build, counted, ask):
     seen = []
 

@@ -33,6 +33,9 @@ MOVES = {
     "CurveScrubber": {"index": 2},
     "NetworkAnatomy": {"selected": 2, "index": 1},
     "LiveScrubber": {"settings": {"count": 5, "kind": "last"}, "index": 3},
+    "LiveScrubber, text": {"settings": {"prompt": "a blue two", "seed": 2}, "index": 3},
+    "WordMaps": {"selected": 0, "alone": True, "own": True},
+    "WordMaps, steps": {"selected": 2, "index": 0, "alone": True, "own": True},
     "DuelTrainer": {"index": 1},
 }
 UNSAID = ("embedding", "shown")  # moves that the caption does not tell
@@ -111,6 +114,16 @@ def test_state_and_content_are_what_the_browser_gets(kind, widget):
             {"count": 3, "kind": "last"},
             r"must hold one of \[2, 3\.5, 5\] for 'count', got 3; only what a control offers",
         ),
+        (
+            "LiveScrubber, text",
+            "settings",
+            {"prompt": 201 * "x", "seed": 0},
+            r"LiveScrubber: settings must hold a text of at most 200 letters for 'prompt', got one of 201",
+        ),
+        ("LiveScrubber, text", "settings", {"prompt": 7, "seed": 0}, r"for 'prompt', got 7; the field"),
+        ("WordMaps", "selected", 4, r"WordMaps: selected must lie in 0\.\.3, got 4"),
+        ("WordMaps", "index", 1, r"WordMaps: index must lie in 0\.\.0, got 1"),
+        ("WordMaps, steps", "index", 4, r"WordMaps: index must lie in 0\.\.3, got 4"),
         ("DuelTrainer", "index", 4, r"DuelTrainer: index must lie in 0\.\.3, got 4"),
     ],
 )
@@ -135,6 +148,8 @@ def test_state_outside_is_refused_and_stays(build, family, name, value, message)
         ("NoiseMixer", {"index": -1}),
         ("CurveScrubber", {"index": 3}),
         ("NetworkAnatomy", {"selected": 4}),
+        ("WordMaps", {"selected": -1}),
+        ("WordMaps, steps", {"index": 4}),
     ],
 )
 def test_a_start_outside_is_refused(build, family, changes):

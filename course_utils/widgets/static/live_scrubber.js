@@ -4,18 +4,22 @@ const PAUSE = 250; // ms without a further change, after which the kernel is ask
 
 async function build(frame) {
   const { label, choices, known, messages, withoutKernel } = frame.content;
-  const runs = new Map(); // positions of the chosen values, joined -> their run
+  const runs = new Map(); // positions of the chosen values, as JSON -> their run
   let [shown, asked, failure, timer] = [null, "", { key: "", text: "" }, 0];
   let [moveSlider, stopControl] = [null, null];
   const picture = new PixelCanvas(1, 1, "frame");
   const room = make("div", { class: "picture" }, picture.canvas);
   frame.stage.append(make("div", { class: "rows" }, room));
 
-  const positions = () => choices.map(({ name, values }) => values.indexOf(frame.get("settings")[name]));
-  const key = () => positions().join();
+  // A text that was written has no position among values: it stands for itself.
+  const positions = () => choices.map(({ name, values }) => {
+    const chosen = frame.get("settings")[name];
+    return values ? values.indexOf(chosen) : chosen;
+  });
+  const key = () => JSON.stringify(positions());
   const keep = async (record, file) => {
     const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
-    runs.set(record.positions.join(), { ...record, atlas: new Atlas(bitmap, record.tiles) });
+    runs.set(JSON.stringify(record.positions), { ...record, atlas: new Atlas(bitmap, record.tiles) });
   };
   const kernel = new Kernel(frame, {
     take: async (record, [sheet]) => {
@@ -70,14 +74,19 @@ async function build(frame) {
     const wanted = kernel.present
       ? positions().map((was, i) => (i === at ? position : was))
       : nearest(known, positions(), at, position);
-    frame.set({ settings: Object.fromEntries(choices.map(({ name, values }, i) => [name, values[wanted[i]]])) });
+    const values = choices.map(({ name, values }, i) => [name, values ? values[wanted[i]] : wanted[i]]);
+    frame.set({ settings: Object.fromEntries(values) });
   };
   const moveChoices = choices.map((choice, at) => {
-    const offered = choice.values.map((_, position) => position)
-      .filter(position => kernel.present || known.some(({ positions }) => positions[at] === position));
-    return offered.length > 1 ? offer(frame, choice, offered, position => choose(at, position)) : () => {};
+    const onInput = position => choose(at, position);
+    if (kernel.present && !choice.values) return field(frame, choice, onInput);
+    const all = kernel.present ? choice.values.keys() : known.map(({ positions }) => positions[at]);
+    const offered = [...new Set(all)];
+    if (choice.values) offered.sort((a, b) => a - b);
+    return offered.length > 1 ? offer(frame, choice, offered, onInput) : () => {};
   });
-  if (!kernel.present && known.length < choices.reduce((count, { values }) => count * values.length, 1)) {
+  const possible = choices.reduce((count, { values }) => count * (values?.length ?? Infinity), 1);
+  if (!kernel.present && known.length < possible) {
     frame.controls.after(make("p", { class: "note" }, withoutKernel));
   }
   if (!kernel.present && !runs.has(key())) choose(0, known[0].positions[0]);
@@ -88,7 +97,7 @@ async function build(frame) {
     follow();
   });
   frame.onResize(room, () => shown && fit());
-  show(runs.get(key()) ?? runs.get(known[0].positions.join()));
+  show(runs.get(key()) ?? runs.get(JSON.stringify(known[0].positions)));
   if (!runs.has(key())) ask();
   follow();
 
@@ -104,13 +113,36 @@ async function build(frame) {
 
 /** A control that offers some values of a choice: a slider through numbers, a selection of texts. Returns its mover. */
 function offer(frame, { name, texts, numbers }, offered, onInput) {
-  const names = offered.map(position => texts[position]);
+  const names = offered.map(position => (texts ? texts[position] : position));
   if (numbers) {
     const move = frame.slider({ label: name, texts: names, words: names, onInput: at => onInput(offered[at]) });
     return position => move(offered.indexOf(position));
   }
-  const move = frame.choice({ label: name, names, onInput: text => onInput(texts.indexOf(text)) });
-  return position => move(texts[position]);
+  const move = frame.choice({ label: name, names, onInput: text => onInput(offered[names.indexOf(text)]) });
+  return position => move(names[offered.indexOf(position)]);
+}
+
+/** A field to write a text in, which counts when Enter is pressed or the field is left. Returns its mover. */
+function field(frame, { name, most }, onInput) {
+  const id = `control-${frame.controls.childElementCount}`;
+  const input = make("input", {
+    type: "text", id, maxlength: most, enterkeyhint: "go", autocomplete: "off", spellcheck: false,
+  });
+  const hint = make("span", { class: "note", "aria-hidden": true }, "press Enter");
+  frame.controls.append(make("div", { class: "control field" }, make("label", { for: id }, name), input, hint));
+  let present = "";
+  const mark = () => hint.classList.toggle("pending", input.value.trim() !== present);
+  frame.listen(input, "input", mark);
+  frame.listen(input, "change", () => { // on Enter too
+    const text = input.value.trim();
+    input.value = text;
+    mark();
+    if (text !== present) onInput(text);
+  });
+  return text => {
+    if (text !== present) input.value = present = text; // else what is being written would be lost
+    mark();
+  };
 }
 
 /** Of what is known with this value of one choice, the positions that differ least from the present ones. */

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from course_utils.checkpoints.recipes.common import Report, rounded
 from course_utils.checkpoints.recipes.diffusion import ablation, quality, sampling
-from course_utils.checkpoints.recipes.diffusion.run import BATCH_SIZE, EMA_DECAY, Run, Task, state_file
+from course_utils.checkpoints.recipes.diffusion.run import BATCH_SIZE, Run, Task
+from course_utils.checkpoints.recipes.resumable import EMA_DECAY, state_file
 from course_utils.data import load, rescale
 from course_utils.data.colours import hue, paint
 from course_utils.diffusion.guidance import guided
@@ -54,7 +55,7 @@ def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]
         return TABLES[name](report, steps)
     recipe = RECIPES[name]
     steps = steps or recipe.steps
-    run = Run(_task(recipe), steps, state_file(name, steps))
+    run = Run(_task(recipe), steps, state_file("diffusion", name, steps))
     for record in run.records():
         report(name, record, steps)
     model = cast(UNet, run.trained())

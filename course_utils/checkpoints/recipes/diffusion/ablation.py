@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from course_utils.checkpoints.recipes.common import Report, rounded
 from course_utils.checkpoints.recipes.diffusion import quality
-from course_utils.checkpoints.recipes.diffusion.run import BATCH_SIZE, Run, Task, state_file
+from course_utils.checkpoints.recipes.diffusion.run import BATCH_SIZE, Run, Task
+from course_utils.checkpoints.recipes.resumable import state_file
 from course_utils.data import load
 from course_utils.diffusion.forward import predict_x0
 from course_utils.diffusion.samplers import CLEAN, Model, SampleStep, ddim_timesteps
@@ -105,7 +106,7 @@ def make(report: Report, steps: int | None) -> tuple[nn.Module, Card]:
         with seeded(variant.seed):
             network = variant.network()
         task = Task(data.images, data.labels, variant.abar(), network, variant.seed)
-        runs[name] = Run(task, steps, state_file(f"ablation-{name}", steps))
+        runs[name] = Run(task, steps, state_file("diffusion", f"ablation-{name}", steps))
         for record in runs[name].records():
             report(f"ablation: {name}", record, steps)
     drawn = {name: draw(runs[row.variant], VARIANTS[row.variant].abar(), row) for name, row in ROWS.items()}
