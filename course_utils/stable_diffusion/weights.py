@@ -198,7 +198,7 @@ def save(pipeline: StableDiffusion, folder: Path, dtype: torch.dtype = torch.flo
 def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = torch.float32) -> Path:
     """Weights and config.json of one network; returns the file of the weights.
 
-    TypeError, ValueError: it is another one, or bears adapters.
+    TypeError, ValueError: it is another one, bears adapters, or holds values that dtype cannot.
     """
     if type(network) is not part.network:
         raise TypeError(f"save_network: expected {part.network.__name__}, got {type(network).__name__}.")
@@ -209,9 +209,11 @@ def save_network(network: Any, folder: Path, part: Part, dtype: torch.dtype = to
             f"save_network: {part.network.__name__} bears an adapter, with {_some(extra)}. With LoRA, save a "
             "copy after merge_lora."
         )
-    _write_config(folder / "config.json", network.config)
     named = names_in_file(network, part)
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, (_, weight) in named.items()}
+    if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise ValueError(f"save_network: {_some(broken)} hold values that {dtype} cannot. Training diverged.")
+    _write_config(folder / "config.json", network.config)
     path = folder / part.file
     path.write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
     return path

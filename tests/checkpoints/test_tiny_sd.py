@@ -95,6 +95,7 @@ FIGURES = {
         "psnr_db": ...,
         "judge_agrees_on_copies": AGREEMENT,
         "judge_agrees_on_the_scenes": AGREEMENT,
+        "judge_agrees_on_copies_in_a_new_ink": AGREEMENT,
     },
     "text-to-image": {"by_guidance_scale": {"1": KINDS, "3": KINDS}, "chance": KINDS},
     "edges": {"edges_that_meet": dict.fromkeys(("with_controlnet", "without", "copies_of_the_scenes"), ...)},

@@ -217,6 +217,16 @@ def test_missing_files_are_named(copy) -> None:
         weights.load(copy / "nowhere")
 
 
+def test_what_half_precision_cannot_hold_is_refused_and_nothing_is_written(ours, tmp_path) -> None:
+    network = weights.UNET.network(ours.unet.config)
+    network.out.bias.data[1] = 1e6
+    with pytest.raises(
+        ValueError, match=r"save_network: conv_out\.bias hold values that torch\.float16 cannot"
+    ):
+        weights.save_network(network, tmp_path, weights.UNET, torch.float16)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_unet_with_adapters_is_not_saved_by_mistake(ours, tmp_path) -> None:
     with pytest.raises(TypeError, match="expected UNet, got function"):
         weights.save_network(lambda: None, tmp_path, weights.UNET)
