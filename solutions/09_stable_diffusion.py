@@ -83,7 +83,8 @@ def walk(prompt, guidance, steps, seed):
     frames = [plots.tile([sd.decode(torch.cat([states[n - 1].x_t, states[n - 1].x0_hat]))], (-1, 1))
               for n in shown]
     return widgets.Run(frames, shown, [
-        f"Step {n} of {steps}: where the walk is (left), and the guess of its end (right)." for n in shown])
+        f"“{prompt}”, guidance {guidance:g}, seed {seed}. Step {n} of {steps}: where the walk is (left), and "
+        "the guess of its end (right)." for n in shown])
 
 
 # %% [markdown]

@@ -54,13 +54,24 @@ def test_every_slider_moves_its_widget(chapter, screenshot):
 def test_every_button_moves_its_widget(chapter):
     """A button that goes on by itself is then called "pause": it is stopped."""
     for widget in chapter.widgets:
-        for name in widget.host.locator("button").all_inner_texts():
+        for name in widget.host.locator("button:not([role=radio])").all_inner_texts():
             before = widget.caption.inner_text()
             widget.press(name)
             expect(widget.caption).not_to_have_text(before)
             if widget.button("pause").count():
                 widget.press("pause")
             widget.settle()
+
+
+def test_every_word_moves_its_widget(chapter):
+    """Words to choose among are a group of radio buttons."""
+    for widget in chapter.widgets:
+        for word in widget.host.get_by_role("radio").all():
+            if word.get_attribute("aria-checked") == "true":
+                continue
+            before = widget.caption.inner_text()
+            word.click()
+            expect(widget.caption).not_to_have_text(before)
 
 
 def test_every_choice_changes_its_widget(chapter):

@@ -133,11 +133,18 @@ function field(frame, { name, most }, onInput) {
   let present = "";
   const mark = () => hint.classList.toggle("pending", input.value.trim() !== present);
   frame.listen(input, "input", mark);
-  frame.listen(input, "change", () => { // on Enter too
+  const commit = () => {
     const text = input.value.trim();
     input.value = text;
     mark();
     if (text !== present) onInput(text);
+  };
+  frame.listen(input, "change", commit);
+  frame.listen(input, "keydown", event => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault(); // JupyterLab has a use for this key, too, and would keep the browser from a change
+    event.stopPropagation();
+    commit();
   });
   return text => {
     if (text !== present) input.value = present = text; // else what is being written would be lost
