@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import course_utils
+
 Mode: TypeAlias = Literal["bwrap", "none"]
 PACKAGE = "/course"  # where the hollow package is mounted
 SCRATCH = "/scratch"
@@ -119,9 +121,18 @@ def _mounts(folders: Sequence[Path]) -> list[str]:
         if not any(folder.is_relative_to(done) for done in mounted):
             words += [*_parents(folder), "--ro-bind", str(folder), str(folder)]
             mounted.append(folder)
-            inside = folder / "course_utils"
-            words += ["--tmpfs", str(inside)] if inside.is_dir() else []
-    return words
+    hidden = [path for path in packages(folders) if any(path.is_relative_to(done) for done in mounted)]
+    return words + [word for path in hidden for word in ("--perms", "0755", "--tmpfs", str(path))]
+
+
+def packages(folders: Sequence[Path]) -> list[Path]:
+    """The course's own package, wherever it is installed: this one, and those in or below these folders."""
+    own = Path(course_utils.__file__).parent
+    near = [folder / own.name for folder in (*folders, *map(Path, sys.path))]
+    # Several Pythons may share a prefix, and a student's code may start any of them.
+    prefixes = {*folders, Path("/usr"), Path("/usr/local")}
+    deep = [path for prefix in prefixes for path in prefix.glob(f"lib*/python*/*-packages/{own.name}")]
+    return sorted({path.resolve() for path in (own, *near, *deep) if path.is_dir()})
 
 
 def _parents(path: Path) -> list[str]:

@@ -284,8 +284,8 @@ def finish(
     exercises, shown = [], {}
     for question in release.questions:
         at = places.get(question.exercise, -1)
-        result, verdict = exercise_result(question, verdicts[question.exercise], rebuilt, outcomes, at)
-        exercises.append(result)
+        one_result, verdict = exercise_result(question, verdicts[question.exercise], rebuilt, outcomes, at)
+        exercises.append(one_result)
         shown[question.check] = verdict
     calls = [
         Flag("calls the reference", one.cell, f"Calls the course's own {one.id}.")

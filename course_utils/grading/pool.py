@@ -154,11 +154,11 @@ def run_dask(jobs: Sequence[Job], address: str, mode: Mode) -> Iterator[Done]:
     with client:
         futures = {client.submit(work, job, mode, pure=False, retries=0): job for job in jobs}
         for future in as_completed(futures):
-            error = future.exception()
-            if isinstance(error, KilledWorker):
+            failed = future.exception()
+            if isinstance(failed, KilledWorker):
                 yield futures[future], ENDED
-            elif error is not None:
-                raise error
+            elif failed is not None:
+                raise failed
             else:
                 yield futures[future], future.result()
             future.release()

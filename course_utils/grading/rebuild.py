@@ -23,6 +23,7 @@ from course_utils.grading.result import Status
 from course_utils.grading.submission import Submission, Written, read_submission
 
 ALIKE = 0.6  # share of a demo that is still in an edited copy of it
+COMPARED = 50  # cells that nobody has claimed, looked at for likeness: that takes a while
 
 
 @dataclass(frozen=True)
@@ -246,9 +247,9 @@ def match(release: Release, cells: Sequence[Written]) -> list[Match]:
     demos = [cell for cell in release.cells if cell.role in ("demo", "setup")]
     seen = {one.owner.id for one in matches if one.owner}
     lost = [cell for cell in demos if cell.id not in seen]
-    for one in matches:
-        if one.owner is None and one.written.kind == "code" and lost:
-            one.owner = next((cell for cell in lost if _alike(cell.source, one.written.source)), None)
+    unclaimed = [one for one in matches if one.owner is None and one.written.kind == "code"]
+    for one in unclaimed[:COMPARED]:
+        one.owner = next((cell for cell in lost if _alike(cell.source, one.written.source)), None)
     return matches
 
 

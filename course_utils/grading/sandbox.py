@@ -130,7 +130,7 @@ class Sandbox:
         with theirs, (root / "log").open("w+b") as log:
             self.process = subprocess.Popen(
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=log,
                 stderr=log,
                 env=environment(root, self.mode),

@@ -202,7 +202,7 @@ def watch(control: socket.socket, child: int, memory: int) -> str:
     handle = os.pidfd_open(child)
     try:
         while True:
-            waiting = [control] if end else [control, handle]
+            waiting: list[Any] = [control] if end else [control, handle]
             ready, _, _ = select.select(waiting, [], [], None if end else TICK)
             if control in ready:
                 if not control.recv(1):  # the grader is gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from course_utils.grading.release import text_of
@@ -16,6 +17,8 @@ from course_utils.grading.release import text_of
 MAX_BYTES = 50_000_000
 MAX_CELLS = 2_000
 MAX_SOURCE = 500_000  # characters of a cell
+MAX_SOURCES = 1_000_000  # characters of all cells; a long chapter has 100,000
+MAX_VALUES = 2_000_000  # brackets and commas: read, 50 MB of empty lists would take a gigabyte
 DAMAGED = (ValueError, RecursionError, MemoryError)
 
 
@@ -52,21 +55,29 @@ def read_submission(data: bytes | None) -> Submission:
         return Submission(unreadable=f"The notebook has {size}. Clear its outputs and hand it in again.")
     if not data.strip():
         return Submission(unreadable="The notebook is an empty file.")
+    # In UTF-16 and UTF-32, too, each of them is one such byte and others that are zero.
+    if sum(map(data.count, (b"[", b"{", b","))) > MAX_VALUES:
+        return Submission(unreadable="The notebook holds more lists and objects than any notebook needs.")
     repairs = []
     try:
         raw = _raw_cells(json.loads(data))
     except DAMAGED:
-        raw = list(_saved(data.decode("utf-8", "replace")))
+        raw = list(islice(_saved(data.decode("utf-8", "replace")), MAX_CELLS + 1))
         if not raw:
             return Submission(unreadable="The file is no notebook, and no cell in it can be read.")
         repairs.append(
             f"The notebook's file is damaged: its first {_count(len(raw))} could be read, and were graded."
         )
-    cells = [_written(cell) for cell in raw[:MAX_CELLS]]
+    cells, room = [], MAX_SOURCES
+    for one in raw[:MAX_CELLS]:
+        cell = _written(one)
+        room -= len(cell.source) if cell else 0
+        cells.append(cell if room >= 0 else None)
     if len(raw) > MAX_CELLS:
         repairs.append(f"The notebook has {_count(len(raw))}; those after number {MAX_CELLS} were left out.")
     if None in cells:
-        repairs.append(f"{_count(cells.count(None))} could not be read and was left out.")
+        left_out = cells.count(None)
+        repairs.append(f"{_count(left_out)} could not be read and {'was' if left_out == 1 else 'were'} left out.")
     readable = tuple(cell for cell in cells if cell)
     if not readable:
         return Submission(unreadable="The notebook has no cells.")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,6 +256,20 @@ def test_nothing_of_the_machine_is_in_sight(box):
     assert wrong == {}
 
 
+def test_an_installed_package_cannot_be_seen(tmp_path):
+    """Installed as a wheel, the references lie in the folders that Python itself needs."""
+    from course_utils.grading.bubblewrap import _mounts
+
+    places = [tmp_path / name for name in ("course_utils", "lib/python3.9/site-packages/course_utils")]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "autoencoders.py").write_text("def pca_reconstruct(): ...")
+        (place.parent / "numpy.py").touch()
+    command = ["bwrap", *_mounts([tmp_path]), "/usr/bin/find", str(tmp_path), "-name", "*.py"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(found) == sorted(str(place.parent / "numpy.py") for place in places)
+
+
 def test_nothing_is_left_for_the_next_submission(box):
     daemon = (
         "import subprocess, sys\n"
@@ -287,11 +302,11 @@ def test_the_package_in_the_sandbox_has_no_reference_to_read(box):
     decoy = "import inspect, course_utils.autoencoders as a; print(inspect.getsource(a.pca_reconstruct))"
     mistakes = (
         "import sys; m = sys.modules['course_utils.exercises.autoencoders.conv_ae']\n"
-        "print(hasattr(m, 'probe'), hasattr(m, 'CONV_AE'), hasattr(m, '__file__'))"
+        "print(hasattr(m, 'wake'), hasattr(m, 'cases'), hasattr(m, 'CONV_AE'), hasattr(m, '__file__'))"
     )
     source, left = printed(box, decoy, mistakes)
     assert "CoursesOwn" in source
-    assert left == "True False False"
+    assert left == "True False False False"  # only what the probe itself calls
 
 
 def test_forged_replies_earn_nothing(impatient):

@@ -1,6 +1,7 @@
 """Submissions rebuilt on the release: what survives, what is repaired, and that nothing stops it."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from course_utils.grading.rebuild import Probe, Rebuilt, RunCell, rebuild
 from course_utils.grading.release import Release, ReleaseError, read_release
+from course_utils.grading.submission import MAX_CELLS, read_submission
 
 REPOSITORY = Path(__file__).parents[2]
 RELEASE = (REPOSITORY / "notebooks" / "01_autoencoders.ipynb").read_bytes()
@@ -198,12 +200,44 @@ def test_of_an_edited_demo_only_definitions_run(release):
         (b'{"cells": 3}', "no notebook"),
         (b"[" * 100_000, "no notebook"),
         (b" " * 50_000_001, "50 MB are the most"),
+        (b'{"cells": [' + b"[]," * 1_000_000 + b"[]]}", "more lists and objects"),
+        (b'{"cells": [' + b'"",' * 2_000_000, "more lists and objects"),
+        (('{"cells": [' + "{}," * 1_000_000 + "{}]}").encode("utf-16"), "more lists and objects"),
     ],
 )
 def test_what_cannot_be_read_is_not_gradable_and_says_why(release, data, why):
     rebuilt = rebuild(release, data)
     assert (rebuilt.status, rebuilt.steps) == ("not gradable", ())
     assert why in rebuilt.why
+
+
+def test_a_bomb_is_not_read():
+    bomb = b'{"cells": [' + b"[]," * 4_000_000 + b"[]]}"
+    tracemalloc.start()
+    try:
+        read_submission(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_many_cells_that_break_off_only_the_first_are_read():
+    submission = read_submission(b'{"cells": [' + b"{}," * 600_000)
+    assert submission.unreadable == "The notebook has no cells."
+    whole = json.dumps({"cells": [code("1")] * (MAX_CELLS + 100)})
+    submission = read_submission(whole[:-1].encode())
+    assert len(submission.cells) == MAX_CELLS
+    assert any("were left out" in one for one in submission.repairs)
+
+
+def test_cells_beyond_what_is_read_in_all_are_left_out(release):
+    def paste(notebook: Notebook) -> None:
+        notebook["cells"] += [code(f"x{i} = '{'x' * 300_000}'", id=f"x{i}") for i in range(5)]
+
+    rebuilt = rebuild(release, edited(paste))
+    assert answer_to_first(rebuilt) == ANSWER
+    assert "2 cells could not be read" in rebuilt.why
+    assert sum("xxx" in source for source in sources(rebuilt)) == 3
 
 
 def test_a_notebook_that_breaks_off_keeps_what_comes_before(release):
