@@ -116,7 +116,9 @@ class Course:
             flags=tuple(timestamp_flags(text, changed, datetime.now(UTC))),
             submitted=time.isoformat() if time else None,
         )
-        return replace(job, seed=self.seed(job), previous=_previous(old, job.submission_hash) if old else None)
+        return replace(
+            job, seed=self.seed(job), previous=_previous(old, job.submission_hash) if old else None
+        )
 
     def seed(self, job: Job) -> str:
         """The seed of a submission: another one draws other cases."""

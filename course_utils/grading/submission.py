@@ -77,7 +77,9 @@ def read_submission(data: bytes | None) -> Submission:
         repairs.append(f"The notebook has {_count(len(raw))}; those after number {MAX_CELLS} were left out.")
     if None in cells:
         left_out = cells.count(None)
-        repairs.append(f"{_count(left_out)} could not be read and {'was' if left_out == 1 else 'were'} left out.")
+        repairs.append(
+            f"{_count(left_out)} could not be read and {'was' if left_out == 1 else 'were'} left out."
+        )
     readable = tuple(cell for cell in cells if cell)
     if not readable:
         return Submission(unreadable="The notebook has no cells.")
