@@ -33,7 +33,6 @@ FOLDER = "course-grade-"  # then the number of the process that made it
 MB = 1_000_000
 PRINTED = 5_000  # characters kept of what a cell prints
 START_SECONDS = 900.0  # torch can take minutes from a cold network disk
-GRACE = 15.0  # seconds beyond those in which a process should have stopped an answer by itself
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Limits:
         file: bytes of the largest file, and of the scratch folder.
         reply: bytes that an exercise's observations may have.
         cell, probe: seconds for one cell, and for one exercise.
+        grace: seconds beyond those in which a process should have stopped a cell or an answer by itself.
         total: seconds of computing for all of it.
     """
 
@@ -55,6 +55,7 @@ class Limits:
     reply: int = 32 * MB
     cell: float = 20.0
     probe: float = 20.0
+    grace: float = 15.0
     total: float = 180.0
 
 
@@ -219,14 +220,14 @@ class Session:
         """Run a cell; the reply of child.Interpreter.run."""
         seconds = self.limits.cell
         request = {"cell": cell, "source": source, "seconds": seconds, "salvage": salvage}
-        deadline = time.monotonic() + seconds + GRACE
+        deadline = time.monotonic() + seconds + self.limits.grace
         send(self.channel, json.dumps(request).encode(), deadline)
         return _reply(receive(self.channel, MB, deadline), _checked_run)
 
     def probe(self, exercise: str, answer: str, cases: Sequence[Case]) -> tuple[str, list[Observation]]:
         """Probe an answer: "callable" with observations, "missing", or the name of another type."""
         seconds = self.limits.probe
-        deadline = time.monotonic() + seconds + GRACE
+        deadline = time.monotonic() + seconds + self.limits.grace
         request = {"probe": exercise, "answer": answer, "seconds": seconds, "cases": len(cases)}
         for message in (json.dumps(request).encode(), *map(to_bytes, cases)):
             send(self.channel, message, deadline)

@@ -22,7 +22,7 @@ from course_utils.grading.sandbox import Asked, Limits, Sandbox
 from .hostile import BREACH, SECRET, Hostile, Yard, corpus
 
 # Short, for many members only end when they are stopped. Right answers take a fraction of it.
-LIMITS = Limits(memory=1_000_000_000, cell=6.0, probe=6.0, total=60.0)
+LIMITS = Limits(memory=1_000_000_000, cell=6.0, probe=6.0, grace=4.0, total=60.0)
 PR_SET_CHILD_SUBREAPER = 36
 OWN = ("course_utils", "solutions", "assessments", "notebooks")
 
