@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,6 @@ MOST_MEMORY = 400_000_000  # bytes that the grader may need more than before, at
 KEPT_MEMORY = 150_000_000  # and afterwards
 SHARE = 1 if os.environ.get("CORPUS") == "all" else 3
 ALWAYS = ("honest-right", "honest-mistaken", "damage-html")  # tests below look at them
-ACTIVE = ("<script", "onerror=", "javascript:")
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,28 @@ def test_nothing_that_an_attack_reached_comes_out(graded):
         assert BREACH not in json.dumps(outputs), name
 
 
+class Active(HTMLParser):
+    """What a browser would run of a page: scripts, handlers, links to code. Words about them are none."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        handlers = [name for name, _ in attributes if name.startswith("on")]
+        code = [value for _, value in attributes if "javascript:" in (value or "").lower()]
+        self.found += [*handlers, *code, *([tag] if tag in ("script", "iframe", "object", "embed") else [])]
+
+
 def test_nothing_active_reaches_a_reader(graded):
-    """In HTML that the feedback holds; as words, attacks may be told."""
+    """In HTML that the feedback holds."""
+    assert Active("<script>1</script><img src=x onerror=y><a href='javascript:z'>").found
     for name, text in graded.ground.notebooks.items():
         for cell in json.loads(text)["cells"]:
             for output in cell.get("outputs", []):
-                shown = json.dumps(output.get("data", {}).get("text/html", ""))
-                assert not any(sign in shown.lower() for sign in ACTIVE), name
+                assert Active("".join(output.get("data", {}).get("text/html", ""))).found == [], name
 
 
 def test_the_machine_is_as_it_was(graded):
