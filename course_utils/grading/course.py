@@ -102,7 +102,7 @@ class Course:
         """What is to be graded of a student, whatever lies in the submission's folder."""
         folder = self.folder("submitted", student, assignment)
         data, repairs, changed = _notebook(folder, assignment)
-        claimed = _read(folder / "timestamp.txt", 1_000)
+        claimed = read_plain(folder / "timestamp.txt", 1_000)
         text = claimed.decode("utf-8", "replace") if claimed is not None else None
         time = parse_time(text) if text is not None else None
         old = self.result(assignment, student)
@@ -168,12 +168,12 @@ def _notebook(folder: Path, assignment: str) -> tuple[bytes | None, tuple[str, .
         if len(others) == 1:
             path = others[0]
             repairs = ("Your notebook had another name than the released one; it was found all the same.",)
-    data = _read(path, MAX_BYTES + 1)
+    data = read_plain(path, MAX_BYTES + 1)
     changed = os.lstat(path).st_mtime if data is not None else 0.0
     return data, repairs if data else (), datetime.fromtimestamp(changed, UTC)
 
 
-def _read(path: Path, most: int) -> bytes | None:
+def read_plain(path: Path, most: int) -> bytes | None:
     """The first bytes of a plain file; None if it is none, or a link, or a pipe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -6,12 +6,13 @@ review where the automatic one below it has changed.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from course_utils.grading.course import Course, CourseError, write
+from course_utils.grading.course import Course, CourseError, read_plain, write
 from course_utils.grading.release import Release, read_release
 from course_utils.grading.result import Result
 
@@ -104,8 +105,12 @@ def write_notebook(course: Course, result: Result) -> bool:
         if old.is_dir():
             shutil.rmtree(old)
     folder.mkdir(parents=True)
-    if result.submitted:
-        write(folder / "timestamp.txt", result.submitted)
+    # Where one student lacks either file, `nbgrader release_feedback` stops for everybody; it names what it
+    # hands out by the secret.
+    write(folder / "timestamp.txt", result.submitted or "")
+    handed_in = read_plain(course.folder("submitted", *names) / "submission_secret.txt", 1_000)
+    secret = (handed_in or b"").decode("utf-8", "replace") or secrets.token_hex(64)
+    write(folder / "submission_secret.txt", secret)
     write(path, text)
     for file in folder.iterdir():
         file.chmod(0o444)
