@@ -1,7 +1,7 @@
 """The nbgrader course: for `cd assessments && nbgrader ...` or `jupyter lab` (formgrader), for the Validate
 button where JUPYTER_CONFIG_PATH names this folder, and for `course build`, which takes the stub from here.
 
-Grade with `nbgrader autograde`; formgrader's own button blocks the server while it runs.
+Grade with `course grade`; formgrader's own button grades one submission, and blocks the server meanwhile.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 
-from course_utils.grading.execute import SeededExecute
+from course_utils.grading.execute import IsolatedExecute
 
 HERE = Path(__file__).resolve().parent
 c = get_config()  # noqa: F821  (traitlets defines it)
@@ -30,11 +30,12 @@ c.CourseDirectory.ignore.append("*.py")
 c.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
+# The Validate button runs the whole notebook, in the student's own account.
 c.Execute.timeout = 300  # seconds a cell; demos train for a few seconds in the profile of graders
 c.Execute.extra_arguments = ["--IPKernelApp.extra_extensions=course_utils.grading.kernel"]
 c.KernelManager.transport_encryption = "auto"  # a kernel's ports are open to everybody on the machine
 c.Autograde.autograde_preprocessors = [
-    SeededExecute if step is Execute else step
+    IsolatedExecute if step is Execute else step
     for step in Autograde.class_traits()["autograde_preprocessors"].default()
 ]
 

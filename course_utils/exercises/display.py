@@ -27,15 +27,16 @@ def as_text(verdict: Verdict) -> str:
     return f"{_headline(verdict)}\n{verdict.message}"
 
 
-def as_html(verdict: Verdict) -> str:
-    """The headline, the message in paragraphs, the criteria folded away."""
+def as_html(verdict: Verdict, with_seed: bool = True) -> str:
+    """The headline, the message in paragraphs, the criteria folded away, the seed that drew the cases."""
     headline, *rest = _headline(verdict).split(": ", 1)
     paragraphs = "".join(
         f'<p style="margin: 0.3em 0;">{escape(line)}</p>' for line in verdict.message.splitlines()
     )
     rows = "".join(_row(result) for result in verdict.criteria)
     table = f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'
-    seed = f"Cases drawn with seed {verdict.seed}." if verdict.attempted and not verdict.passed else ""
+    failed = verdict.attempted and not verdict.passed
+    seed = f"Cases drawn with seed {verdict.seed}." if failed and with_seed else ""
     criteria = f'<details><summary style="cursor: pointer;">Criteria</summary>{table}{seed}</details>'
     title = f"<strong>{escape(headline)}</strong>: {escape(''.join(rest))}"
     return card(f"<div>{title}</div>{paragraphs}{criteria}", COLOURS[verdict.status])

@@ -1,4 +1,4 @@
-"""The IPython extension of kernels that nbgrader starts, for autograding and for the Validate button.
+"""The IPython extension of kernels that nbgrader starts: those of the Validate button.
 
 nbgrader gives a cell no points once anything reaches stderr: a warning, a progress bar, a line from C++. Here
 both streams are one, so that such a line stays readable in the feedback and costs nothing. The profile is set

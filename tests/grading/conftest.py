@@ -66,13 +66,17 @@ class Course:
         """A command of the instructor."""
         nbgrader(self.assessments, *arguments, f"--Exchange.root={self.root / 'exchange'}")
 
-    def autograde(self) -> None:
-        self.command(self.assessments, "autograde", CHAPTER)
+    def grade(self, *arguments: str) -> str:
+        """`course grade` in a process of its own; what it prints."""
+        return self._run(self.root, "course_utils.cli", "grade", CHAPTER, *arguments)
 
     def command(self, folder: Path, *arguments: str, **environment: str) -> str:
         """One of nbgrader's commands that start kernels, in a process of its own; what it prints."""
+        return self._run(folder, "nbgrader", *arguments, **environment)
+
+    def _run(self, folder: Path, module: str, *arguments: str, **environment: str) -> str:
         result = subprocess.run(
-            [sys.executable, "-m", "nbgrader", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=folder,
             env={**self.environment, **environment},
             capture_output=True,

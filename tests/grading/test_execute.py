@@ -1,18 +1,19 @@
-import nbformat
+"""nbgrader's own autograde, as the course configures it: it does not run students' code by itself."""
 
-from course_utils.grading.execute import SeededExecute
+import pytest
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
+from traitlets.config import PyFileConfigLoader
 
-
-def seed_of(student: str) -> str:
-    """What a kernel sees that grades this student's submission."""
-    cell = nbformat.v4.new_code_cell("import os; print(os.environ['COURSE_GRADE_SEED'])")
-    resources = {"nbgrader": {"assignment": "01_autoencoders", "student": student}}
-    graded, _ = SeededExecute().preprocess(nbformat.v4.new_notebook(cells=[cell]), resources)
-    return graded.cells[0].outputs[0].text.strip()
+from course_utils.grading.execute import IsolatedExecute
 
 
-def test_the_seed_belongs_to_the_submission():
-    assert [seed_of(student) for student in ("ada", "blaise")] == [
-        "01_autoencoders ada",
-        "01_autoencoders blaise",
-    ]
+@pytest.fixture(scope="module")
+def steps(course):
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(course.assessments)).load_config()
+    return Autograde(config=config).autograde_preprocessors
+
+
+def test_the_isolated_grader_takes_the_place_of_execution(steps):
+    assert IsolatedExecute in steps
+    assert not any(issubclass(step, Execute) for step in steps)

@@ -1,0 +1,1 @@
+"""Tests of course_utils.grading; what they hand in is made by `submissions` and `corpus`."""
