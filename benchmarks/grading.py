@@ -53,17 +53,18 @@ def main() -> None:
         stock = shutil.copytree(course, Path(folder) / "stock")
         with (stock / CONFIG).open("a") as config:
             config.write(STOCK)
-        seconds = {"stock nbgrader autograde": run(stock, "nbgrader", "autograde", args.chapter)}
+        taken = {"stock nbgrader autograde": run(stock, "nbgrader", "autograde", args.chapter)}
         for workers in sorted({1, len(cores)}):
             ours = shutil.copytree(course, Path(folder) / f"ours-{workers}")
             words = ["course_utils.cli", "grade", args.chapter, "--workers", str(workers)]
-            seconds[f"course grade --workers {workers}"] = run(ours, *words)
+            taken[f"course grade --workers {workers}"] = run(ours, *words)
     print(f"{args.count} submissions of {args.chapter}; {machine(cores)}")
-    base = seconds["stock nbgrader autograde"]
-    for name, taken in seconds.items():
-        print(
-            f"{name:28} {taken:8.1f} s  {taken / args.count:8.2f} s each  {base / taken:6.1f} times as fast"
-        )
+    base = next(iter(taken.values()))
+    print("in brackets: processor seconds, of all cores")
+    for name, (clock, processor) in taken.items():
+        each = f"{clock / args.count:7.2f} ({processor / args.count:6.2f}) s each"
+        faster = f"{base[0] / clock:5.1f} ({base[1] / processor:5.1f}) times as fast"
+        print(f"{name:26} {clock:8.1f} s  {each}  {faster}")
 
 
 def make_course(folder: Path, chapter: str, count: int, demos: bool) -> Path:

@@ -21,10 +21,21 @@ PROBLEMS = (CourseError, ReleaseError, SandboxError, RuntimeError)
 SHOWN = 5  # names in a line of the summary
 
 
+def positive(word: str) -> int:
+    """A number of workers.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"{word} is no number of processes: 1 or more")
+    return int(word)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("assignment", metavar="NN_topic", help="what to grade")
     parser.add_argument("--students", nargs="+", metavar="ID", help="only these (default: all who handed in)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on the Dask cluster at this address")
     parser.add_argument("--again", action="store_true", help="grade what has not changed, too")
     parser.add_argument(
@@ -66,12 +77,18 @@ def grade(course: Course, args: argparse.Namespace, mode: Mode) -> int:
         raise CourseError(
             f"{who}: nothing was collected for {args.assignment}; run `nbgrader collect` first."
         )
-    jobs = [course.job(args.assignment, student, release) for student in students]
-    todo = [job for job in jobs if args.again or not is_graded(course, job)]
-    if len(todo) < len(jobs):
-        print(f"{len(jobs) - len(todo)} of {len(jobs)} submissions are graded already.")
-    started = time.monotonic()
-    done = run_dask(todo, args.scheduler, mode) if args.scheduler else run_local(todo, args.workers, mode)
+
+    def job_of(student: str) -> Job:
+        return course.job(args.assignment, student, release)
+
+    todo = [student for student in students if args.again or not is_graded(course, job_of(student))]
+    if len(todo) < len(students):
+        print(f"{len(students) - len(todo)} of {len(students)} submissions are graded already.")
+    started, jobs = time.monotonic(), map(job_of, todo)
+    if args.scheduler:
+        done = run_dask(jobs, args.scheduler, mode)
+    else:
+        done = run_local(jobs, min(args.workers, len(todo)), mode)
     keep(course, done, len(todo), print)
     results = [course.result(args.assignment, student) for student in students]
     whole = [result for result in results if result]
@@ -112,7 +129,11 @@ def summary(results: Sequence[Result], graded: int, seconds: float, changed: int
     slowest = sorted(results, key=lambda one: -one.seconds)[:3]
     rate = f", {seconds / graded:.2f} s each" if graded else ""
     lines = [f"{graded} graded in {seconds:.1f} s{rate}; {changed} changed in the gradebook."]
-    lines += [f"{status:>14}: {len(names)}{_names(names)}" for status, names in by_status.items() if names]
+    lines += [
+        f"{status:>14}: {len(names)}{'' if status == 'graded' else _names(names)}"
+        for status, names in by_status.items()
+        if names
+    ]
     lines += [f"{'not judged':>14}: {len(unjudged)}{_names(unjudged)}"] if unjudged else []
     flagged = [
         f"{one.student} ({', '.join(sorted({flag.kind for flag in one.flags}))})"
@@ -125,8 +146,6 @@ def summary(results: Sequence[Result], graded: int, seconds: float, changed: int
 
 
 def _names(names: Sequence[str]) -> str:
-    if len(names) > 200 // SHOWN:
-        return ""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"  {', '.join(names[:SHOWN])}{more}"
 

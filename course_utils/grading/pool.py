@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from course_utils.grading.bubblewrap import Mode, SandboxError
 from course_utils.grading.grade import Graded, Job
@@ -25,6 +26,7 @@ from course_utils.grading.sandbox import START_SECONDS, Limits, sweep
 
 Done: TypeAlias = tuple[Job, "Graded | str"]
 ATTEMPTS = 2
+AHEAD = 4  # jobs that a cluster holds for each of its threads
 SLOWEST = 3 * Limits.total + START_SECONDS  # seconds for one submission, the start of a sandbox included
 ENDED = "Grading it ended the grader's own process twice."
 
@@ -72,32 +74,33 @@ def loop(connection: Connection, mode: Mode) -> None:
         close()
 
 
-def run_local(jobs: Sequence[Job], workers: int, mode: Mode) -> Iterator[Done]:
-    """Grade on this machine, in as many processes.
+def run_local(jobs: Iterable[Job], workers: int, mode: Mode) -> Iterator[Done]:
+    """Grade on this machine, in as many processes. Jobs are taken as workers get to them.
 
     Raises:
         ReleaseError, SandboxError: nothing can be graded.
     """
-    waiting, attempts = deque(jobs), dict.fromkeys((job.student for job in jobs), 0)
-    pool = [start_worker(mode) for _ in range(min(workers, len(jobs)))]
+    coming, again, attempts = iter(jobs), deque[Job](), Counter[str]()
+    pool = [start_worker(mode) for _ in range(workers)]
     try:
-        while waiting or any(worker.job for worker in pool):
-            for worker in pool:
-                if worker.job is None and waiting:
-                    job = waiting.popleft()
+        while True:
+            for worker in (one for one in pool if one.job is None):
+                if job := again.popleft() if again else next(coming, None):
                     attempts[job.student] += 1
                     worker.give(job)
+            if not any(worker.job for worker in pool):
+                return
             for worker in pool:
                 if worker.job and time.monotonic() - worker.since > SLOWEST:
                     worker.process.kill()
-            yield from _replies(pool, waiting, attempts, mode)
+            yield from _replies(pool, again, attempts, mode)
     finally:
         _stop(pool)
         sweep()
 
 
-def _replies(pool: list[Worker], waiting: deque[Job], attempts: dict[str, int], mode: Mode) -> Iterator[Done]:
-    """What comes within a second; the dead are replaced."""
+def _replies(pool: list[Worker], again: deque[Job], attempts: Counter[str], mode: Mode) -> Iterator[Done]:
+    """What comes within a second; the dead are replaced, and their jobs are done again."""
     busy = {worker.connection: place for place, worker in enumerate(pool) if worker.job}
     for connection in wait(list(busy), timeout=1.0):
         place = busy[connection]  # type: ignore[index]
@@ -110,7 +113,7 @@ def _replies(pool: list[Worker], waiting: deque[Job], attempts: dict[str, int], 
             _stop([worker])
             pool[place] = start_worker(mode)
             if attempts[job.student] < ATTEMPTS:
-                waiting.appendleft(job)
+                again.append(job)
             else:
                 yield job, ENDED
             continue
@@ -132,7 +135,7 @@ def _stop(pool: Sequence[Worker]) -> None:
             worker.process.join()
 
 
-def run_dask(jobs: Sequence[Job], address: str, mode: Mode) -> Iterator[Done]:
+def run_dask(jobs: Iterable[Job], address: str, mode: Mode) -> Iterator[Done]:
     """Grade on a Dask cluster; workers should have one thread each. Nothing but jobs and grades travels.
 
     Raises:
@@ -152,13 +155,23 @@ def run_dask(jobs: Sequence[Job], address: str, mode: Mode) -> Iterator[Done]:
     except (OSError, TimeoutError) as error:
         raise RuntimeError(f"No Dask scheduler answers at {address}.") from error
     with client:
-        futures = {client.submit(work, job, mode, pure=False, retries=0): job for job in jobs}
-        for future in as_completed(futures):
-            failed = future.exception()
+        coming, given = iter(jobs), {}
+
+        def give() -> list[Any]:
+            """The next job, if there is one: the scheduler never holds a whole class's notebooks."""
+            new = {client.submit(work, job, mode, pure=False, retries=0): job for job in islice(coming, 1)}
+            given.update(new)
+            return list(new)
+
+        ahead = AHEAD * max(1, sum(client.nthreads().values()))
+        running = as_completed([future for _ in range(ahead) for future in give()])
+        for future in running:
+            job, failed = given.pop(future), future.exception()
             if isinstance(failed, KilledWorker):
-                yield futures[future], ENDED
+                yield job, ENDED
             elif failed is not None:
                 raise failed
             else:
-                yield futures[future], future.result()
+                yield job, future.result()
             future.release()
+            running.update(give())
