@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from shutil import copytree
@@ -52,6 +53,7 @@ def damage(course: Path, chapter: str) -> None:
     papers = sorted(course.glob(f"submitted/*/{chapter}/{chapter}.ipynb"))
     for paper, spoil in zip(papers[2::3], cycle((without_tests, cut_off, twice, deadly))):
         paper.write_text(spoil(paper.read_text()))
+        (paper.parent / "timestamp.txt").write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC")
 
 
 def without_tests(text: str) -> str:

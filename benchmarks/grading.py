@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -87,7 +88,7 @@ def make_course(folder: Path, chapter: str, count: int, demos: bool) -> Path:
             dict(release, cells=list(cells(release, answers, demos, wrong=number % 2 == 1)))
         )
         (target / f"{chapter}.ipynb").write_text(notebook)
-        (target / "timestamp.txt").write_text(f"2026-11-20 10:00:00.{number:06d} UTC")
+        (target / "timestamp.txt").write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC")
     return folder
 
 

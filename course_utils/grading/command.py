@@ -110,11 +110,16 @@ def keep(course: Course, done: Iterator[Done], total: int, say: Callable[[str], 
         if isinstance(graded, str):
             graded = grade_without_running(job, graded)
         course.keep(job, graded)
-        rate = count / (time.monotonic() - started)
-        left = f"{rate:.1f} a second, {(total - count) / rate:.0f} s left"
+        each = (time.monotonic() - started) / count
+        left = f"{each:.2f} s each, {duration((total - count) * each)} left"
         result = graded.result
         marks = "" if result.status == "graded" else f"  {result.status}"
         say(f"{count:5} of {total}  {job.student}: {result.score:g} of {result.points:g}{marks}  ({left})")
+
+
+def duration(seconds: float) -> str:
+    """In words."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def summary(results: Sequence[Result], graded: int, seconds: float, changed: int) -> list[str]:

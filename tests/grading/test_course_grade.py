@@ -7,6 +7,7 @@ import multiprocessing
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from nbgrader.api import Gradebook
 
 from course_utils.grading import command, pool
 from course_utils.grading.course import Course, CourseError
-from course_utils.grading.grade import Graded
+from course_utils.grading.grade import Graded, grade_without_running
 from course_utils.grading.result import Result
 
 from .submissions import job_of, solutions_of, submission
@@ -172,6 +173,27 @@ def test_files_that_are_no_notebooks_are_not_followed(done):
     assert job.submission is None
     assert [flag.kind for flag in job.flags] == ["timestamp"]
     shutil.rmtree(folder.parent)
+
+
+def test_the_summary_names_those_to_look_at_and_not_everybody():
+    def one(number: int, status: str) -> Result:
+        job = job_of(CHAPTER, None, student=f"s{number:02d}")
+        return replace(grade_without_running(job, "No notebook.").result, status=status)
+
+    results = [one(i, "graded") for i in range(50)] + [one(50 + i, "repaired") for i in range(48)]
+    lines = command.summary(results, 98, 49.0, 3)
+    assert lines[0] == "98 graded in 49.0 s, 0.50 s each; 3 changed in the gradebook."
+    assert [line.strip() for line in lines[1:3]] == [
+        "graded: 50",
+        "repaired: 48  s50, s51, s52, s53, s54 and 43 more",
+    ]
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "many"])
+def test_a_number_of_workers_that_is_none_is_refused(done, word, capsys):
+    with pytest.raises(SystemExit):
+        course_grade(done, "--workers", word)
+    assert f"{word} is no number of processes" in capsys.readouterr().err
 
 
 def scores_of(results: list) -> dict[str, float]:

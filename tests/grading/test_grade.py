@@ -276,11 +276,16 @@ def test_nothing_is_left_for_the_next_submission(box):
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'], start_new_session=True)"
     )
     leave = (
-        "import os; os.makedirs('a/b'); open('a/b/c', 'w').write('x'); os.chmod('a', 0); open('/tmp/d', 'w')"
+        "import os, tempfile; os.makedirs('a/b'); open('a/b/c', 'w').write('x'); os.chmod('a', 0)\n"
+        "open(tempfile.gettempdir() + '/d', 'w')"
     )
     torch = "import torch; torch.allclose = lambda *a: True; import builtins; builtins.print = None"
     printed(box, daemon, leave, torch)
-    look = "import os, torch; print(os.listdir('/tmp'), torch.allclose(torch.ones(1), torch.zeros(1)), LOOK)"
+    look = (
+        "import os, tempfile, torch\n"
+        "found = os.listdir() + os.listdir(tempfile.gettempdir())\n"
+        "print(found, torch.allclose(torch.ones(1), torch.zeros(1)), LOOK)"
+    )
     count = "import os; LOOK = len([p for p in os.listdir('/proc') if p.isdecimal()])"
     assert printed(box, count, look)[1] == "[] False 2"
 
