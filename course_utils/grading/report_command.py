@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from course_utils.grading.anonymous import anonymised, read_key
+from course_utils.grading.course import Course, CourseError
 from course_utils.grading.report import class_report
 from course_utils.grading.report_page import page
 from course_utils.grading.report_tables import write_tables
@@ -19,26 +20,24 @@ ANONYMOUS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("assignment", metavar="NN_topic", help="the chapter that was graded")
     parser.add_argument("--anonymous", action="store_true", help="labels in place of names, everywhere")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="(default: assessments/reports/NN_topic)")
-    parser.add_argument(
-        "--root", type=Path, default=Path(), help="the course's root folder (default: this one)"
-    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="(default: the course's reports/NN_topic)")
+    parser.add_argument("--root", type=Path, default=Path(), help="the course's folder (default: this one)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and the tables; 0, or 1 with one sentence where there is nothing to report."""
-    assessments = args.root / "assessments"
-    folder = assessments / "results" / args.assignment
     try:
+        course = Course.find(args.root)
+        folder = course.results(args.assignment)
         results = read_results(folder)
         if not results:
             raise ValueError(f"No results in {folder}. Run `course grade {args.assignment}` first.")
-    except ValueError as error:
+    except (CourseError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     if args.anonymous:
-        results = anonymised(results, read_key(assessments / "results"))
-    out = args.out or assessments / "reports" / (args.assignment + "-anonymous" * args.anonymous)
+        results = anonymised(results, read_key(folder.parent))
+    out = args.out or course.root / "reports" / (args.assignment + "-anonymous" * args.anonymous)
     out.mkdir(parents=True, exist_ok=True)
     report = class_report(args.assignment, results)
     path = out / "report.html"

@@ -146,6 +146,7 @@ def course(tmp_path: Path) -> Path:
     """A course with results."""
     folder = tmp_path / "assessments" / "results" / CHAPTER
     folder.mkdir(parents=True)
+    (tmp_path / "assessments" / "nbgrader_config.py").touch()
     for one in a_class():
         (folder / f"{one.student}.json").write_text(one.to_json(), encoding="utf-8")
     return tmp_path
@@ -279,8 +280,9 @@ def test_no_cell_of_a_table_is_a_formula(sign, tmp_path):
     assert table(tmp_path / "students.csv")[0]["student"] == f"'{sign}HYPERLINK(1)"
 
 
-def test_the_command_writes_a_page_and_tables(course, capsys):
-    assert run(course) == 0
+@pytest.mark.parametrize("place", [".", "assessments"])
+def test_the_command_writes_a_page_and_tables(course, capsys, place):
+    assert run(course / place) == 0
     out = course / "assessments" / "reports" / CHAPTER
     assert {path.name for path in out.iterdir()} == {
         *("report.html", "students.csv", "exercises.csv", "misconceptions.csv"),
@@ -288,15 +290,21 @@ def test_the_command_writes_a_page_and_tables(course, capsys):
     assert "5 submissions, median 1.5 of 4 points." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("damage", ["missing", "damaged", "no course"])
 def test_the_command_says_what_is_wrong(course, capsys, damage):
     folder = course / "assessments" / "results" / CHAPTER
-    if damage == "missing":
+    if damage == "no course":
+        (course / "assessments" / "nbgrader_config.py").unlink()
+    elif damage == "missing":
         shutil.rmtree(folder)
     else:
         (folder / "ada.json").write_text("{}")
     assert run(course) == 1
-    words = {"missing": f"Run `course grade {CHAPTER}` first.", "damaged": "Delete it and grade again."}
+    words = {
+        "missing": f"Run `course grade {CHAPTER}` first.",
+        "damaged": "Delete it and grade again.",
+        "no course": "No nbgrader_config.py",
+    }
     assert words[damage] in capsys.readouterr().err
 
 
