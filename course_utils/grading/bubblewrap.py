@@ -68,12 +68,18 @@ def command_line(mode: Mode, root: Path) -> tuple[list[str], str]:
         python = [sys.executable, "-B", "-s", "-P", "-c", START.format(str(root / "package"))]
         return python, str(root / "scratch")
     require_bwrap()
-    prefix, base = Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()
-    python = [str(prefix / "bin" / "python"), "-B", "-s", "-P", "-c", START.format(PACKAGE)]
+    python = [
+        str(Path(sys.prefix).resolve() / "bin" / "python"),
+        "-B",
+        "-s",
+        "-P",
+        "-c",
+        START.format(PACKAGE),
+    ]
     package = str(root / "package")
-    mounts = [*_mounts([prefix, base, *_elsewhere()]), "--perms", "0755", "--dir", PACKAGE]
+    mounts = [*_mounts(_python()), "--perms", "0755", "--dir", PACKAGE]
     mounts += ["--ro-bind", package, PACKAGE, "--dev", "/dev", "--proc", "/proc", "--perms", "1777"]
-    mounts += ["--size", str(ROOM), "--tmpfs", SCRATCH, *_temporary(prefix, base), "--chdir", SCRATCH]
+    mounts += ["--size", str(ROOM), "--tmpfs", SCRATCH, *_temporary(), "--chdir", SCRATCH]
     mounts += ["--remount-ro", "/dev", "--remount-ro", "/"]
     away = ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     away += ["--hostname", "sandbox"]
@@ -100,9 +106,15 @@ def require_bwrap() -> None:
         raise SandboxError(MISSING.replace("which is missing", f"and this is {said.split()[-1]}"))
 
 
-def _elsewhere() -> list[Path]:
-    """Folders that Python imports from outside its prefixes, as Debian's dist-packages."""
-    return [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
+def _python() -> list[Path]:
+    """Folders of Python, and those outside of them that it imports from, as Debian's dist-packages."""
+    elsewhere = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
+    return [Path(folder).resolve() for folder in (sys.prefix, sys.base_prefix, *elsewhere)]
+
+
+def is_shown(path: Path) -> bool:
+    """Whether a path of this machine can be read in the sandbox."""
+    return any(path.resolve().is_relative_to(shown) for shown in (*map(Path, SYSTEM), *_python()))
 
 
 def _mounts(folders: Sequence[Path]) -> list[str]:
@@ -121,7 +133,8 @@ def _mounts(folders: Sequence[Path]) -> list[str]:
         if not any(folder.is_relative_to(done) for done in mounted):
             words += [*_parents(folder), "--ro-bind", str(folder), str(folder)]
             mounted.append(folder)
-    hidden = [path for path in packages(folders) if any(path.is_relative_to(done) for done in mounted)]
+    secret = [*packages(folders), *answers()]
+    hidden = [path for path in secret if any(path.is_relative_to(done) for done in mounted)]
     return words + [word for path in hidden for word in ("--perms", "0755", "--tmpfs", str(path))]
 
 
@@ -135,16 +148,21 @@ def packages(folders: Sequence[Path]) -> list[Path]:
     return sorted({path.resolve() for path in (own, *near, *deep) if path.is_dir()})
 
 
+def answers() -> list[Path]:
+    """Folders beside the package that hold solutions, where it is not installed apart from them."""
+    beside = Path(course_utils.__file__).resolve().parents[1]
+    return [path for path in (beside / "solutions", beside / "assessments") if path.is_dir()]
+
+
 def _parents(path: Path) -> list[str]:
     return [
         word for parent in reversed(path.parents[:-1]) for word in ("--perms", "0755", "--dir", str(parent))
     ]
 
 
-def _temporary(*mounted: Path) -> list[str]:
+def _temporary() -> list[str]:
     """/tmp as another name of the scratch folder, unless Python itself lies below it."""
-    below = any(path.is_relative_to("/tmp") for path in mounted)
-    return [] if below else ["--symlink", SCRATCH, "/tmp"]
+    return [] if any(path.is_relative_to("/tmp") for path in _python()) else ["--symlink", SCRATCH, "/tmp"]
 
 
 def find_mode(wanted: str) -> Mode:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from course_utils.grading.bubblewrap import Mode, SandboxError, find_mode
+from course_utils.grading.bubblewrap import Mode, SandboxError, find_mode, is_shown
 from course_utils.grading.course import Course, CourseError
 from course_utils.grading.grade import NOT_JUDGED, Job, grade_without_running
 from course_utils.grading.gradebook import write_gradebook
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         mode = find_mode(args.sandbox)
         course = Course.find(args.root)
+        require_out_of_sight(course, mode)
         if args.replay:
             return replay(course, args.assignment, args.replay, mode)
         return grade(course, args, mode)
@@ -64,6 +65,15 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Stopped. What was graded is kept; the same command goes on from here.", file=sys.stderr)
         return 130
+
+
+def require_out_of_sight(course: Course, mode: Mode) -> None:
+    """Raise CourseError where students' code could read the course's folder in the sandbox."""
+    if mode == "bwrap" and is_shown(course.root):
+        raise CourseError(
+            f"The sandbox shows what Python and the system need, and {course.root} lies in there: students' "
+            "code could read sources and other submissions. Move the course, or the environment, elsewhere."
+        )
 
 
 def grade(course: Course, args: argparse.Namespace, mode: Mode) -> int:

@@ -14,7 +14,7 @@ import pytest
 from distributed import LocalCluster
 from nbgrader.api import Gradebook
 
-from course_utils.grading import command, pool
+from course_utils.grading import bubblewrap, command, pool
 from course_utils.grading.course import Course, CourseError
 from course_utils.grading.grade import Graded, grade_without_running
 from course_utils.grading.result import Result
@@ -187,6 +187,13 @@ def test_the_summary_names_those_to_look_at_and_not_everybody():
         "graded: 50",
         "repaired: 48  s50, s51, s52, s53, s54 and 43 more",
     ]
+
+
+def test_a_course_that_the_sandbox_would_show_is_refused(done, monkeypatch, capsys):
+    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(done.root)))
+    assert course_grade(done) == 1
+    assert "students' code could read" in capsys.readouterr().err
+    assert course_grade(done, "--sandbox", "none") == 0
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "many"])

@@ -270,6 +270,24 @@ def test_an_installed_package_cannot_be_seen(tmp_path):
     assert sorted(found) == sorted(str(place.parent / "numpy.py") for place in places)
 
 
+def test_solutions_beside_the_package_cannot_be_seen(tmp_path, monkeypatch):
+    from course_utils.grading import bubblewrap
+
+    package = tmp_path / "course_utils"
+    for folder in (
+        package,
+        tmp_path / "solutions",
+        tmp_path / "assessments" / "source",
+        tmp_path / "notebooks",
+    ):
+        folder.mkdir(parents=True)
+        (folder / "file.py").touch()
+    monkeypatch.setattr(bubblewrap.course_utils, "__file__", str(package / "__init__.py"))
+    command = ["bwrap", *bubblewrap._mounts([tmp_path]), "/usr/bin/find", str(tmp_path), "-name", "*.py"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert found == [str(tmp_path / "notebooks" / "file.py")]
+
+
 def test_nothing_is_left_for_the_next_submission(box):
     daemon = (
         "import subprocess, sys\n"
