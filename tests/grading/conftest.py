@@ -116,3 +116,10 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     shutil.copy(REPOSITORY / "assessments" / "nbgrader_config.py", root / "assessments")
     shutil.copytree(REPOSITORY / "assessments" / "source", root / "assessments" / "source")
     return Course(root)
+
+
+@pytest.fixture(scope="session")
+def needs_bubblewrap() -> None:
+    """For tests that run students' code."""
+    if not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is missing; install the package bubblewrap to run this test.")

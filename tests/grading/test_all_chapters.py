@@ -1,6 +1,5 @@
 """Every chapter: its right answers earn all points in the sandbox, its references are not there."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from course_utils.grading.sandbox import Asked, Sandbox
 
 from .submissions import REPOSITORY, job_of, release_of, solutions_of, submission
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("needs_bubblewrap")]
 
 CHAPTERS = sorted(path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
 LOOK = """
@@ -42,8 +41,6 @@ def chapters(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.fixture(scope="module")
 def box(chapters: list[str]) -> Iterator[Sandbox]:
-    if not shutil.which("bwrap"):
-        pytest.skip("bubblewrap is missing; install the package bubblewrap to run this test.")
     releases = [read_release(chapter, release_of(chapter)) for chapter in chapters]
     ids = tuple(question.exercise for release in releases for question in release.questions)
     imports = "\n".join(release.setup for release in releases)

@@ -21,7 +21,12 @@ from course_utils.grading.result import Result
 
 from .submissions import job_of, solutions_of, submission
 
-pytestmark = [pytest.mark.nbgrader, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.nbgrader,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("needs_bubblewrap"),
+]
 
 CHAPTER = "01_autoencoders"
 RIGHT = solutions_of(CHAPTER)
@@ -70,12 +75,6 @@ def gradebook(course) -> Iterator[Gradebook]:
 def recorded(course) -> dict[str, float]:
     with gradebook(course) as book:
         return {one.student_id: one.score for one in book.assignment_submissions(CHAPTER)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def needs_bubblewrap() -> None:
-    if not shutil.which("bwrap"):
-        pytest.skip("bubblewrap is missing; install the package bubblewrap to run this test.")
 
 
 @pytest.fixture(scope="module")

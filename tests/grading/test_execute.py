@@ -11,6 +11,8 @@ from course_utils.grading.execute import IsolatedExecute
 from .conftest import CHAPTER, COURSE_ID
 from .submissions import solutions_of, submission
 
+pytestmark = [pytest.mark.nbgrader, pytest.mark.slow, pytest.mark.usefixtures("needs_bubblewrap")]
+
 
 @pytest.fixture(scope="module")
 def steps(course):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from course_utils.grading.sandbox import Asked, Limits, Sandbox
 
 from .submissions import REPOSITORY, job_of, release_of, solutions_of, submission
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("needs_bubblewrap")]
 
 CHAPTER = "01_autoencoders"
 RIGHT = solutions_of(CHAPTER)
@@ -38,8 +37,6 @@ def asked(chapter: str) -> Asked:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    if not shutil.which("bwrap"):
-        pytest.skip("bubblewrap is missing; install the package bubblewrap to run this test.")
     with Sandbox(asked(CHAPTER), "bwrap", PATIENT) as box:
         yield box
 

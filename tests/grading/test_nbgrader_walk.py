@@ -20,7 +20,12 @@ from course_utils.exercises import grade
 from course_utils.exercises.spec import Verdict
 from course_utils.grading.result import Result
 
-pytestmark = [pytest.mark.nbgrader, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.nbgrader,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("needs_bubblewrap"),
+]
 
 CHAPTER = "01_autoencoders"
 STUDENTS = ("right", "wrong", "half", "untouched")

@@ -19,7 +19,7 @@ from course_utils.grading.result import Result
 from .drive import Ground, Traces, disagreements, forget_peak, ground, memory, traces
 from .hostile import BREACH, SECRET, Hostile
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("needs_bubblewrap")]
 
 REPOSITORY = Path(__file__).parents[3]
 CHAPTERS = ("01_autoencoders", "06_forward_diffusion")
