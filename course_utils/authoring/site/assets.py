@@ -51,7 +51,7 @@ def take_pictures(soup: BeautifulSoup, assets: Assets) -> None:
         png = base64.b64decode(source.removeprefix(INLINE))
         with Image.open(io.BytesIO(png)) as picture:
             image["width"], image["height"] = map(str, picture.size)
-        image["src"], image["loading"], image["decoding"] = assets.add_picture(png), "lazy", "async"
+        image["src"], image["loading"] = assets.add_picture(png), "lazy"
 
 
 def take_scripts(soup: BeautifulSoup, assets: Assets) -> list[str]:

@@ -15,6 +15,9 @@ from course_utils.authoring.site.pages import HERE, chapter_html, index_html, re
 from course_utils.authoring.source import read_source
 
 MARK = '<meta name="generator" content="course site">'
+# Letters for formulas: phones have no font with the tables that tall brackets and roots need. Made by
+# pyftsubset STIXTwoMath-Regular.woff --unicodes-file=STIXTwoMath-unicodes.txt --flavor=woff --no-hinting
+#     --layout-features=ssty,dtls,flac,ccmp
 FONT = "STIXTwoMath-subset.woff"
 
 

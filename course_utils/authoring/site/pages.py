@@ -21,6 +21,7 @@ COVERS = {  # titles of the widgets that the index shows; of other chapters the 
     "unet": "A U-Net at work",
     "sampling": "The walk back",
 }
+SMALLEST = 0.55  # of a figure's pixels: 72 an inch, so that its texts of 10 points have 10 pixels
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -108,7 +109,8 @@ def _read(chapter: Chapter, readme: Readme, assets: Assets) -> ChapterPage:
     take_pictures(soup, assets)
     checks = [cell for cell in cells if cell.kind == "check"]
     contents, scripts = _contents(soup), take_scripts(soup, assets)
-    _let_tables_scroll(soup)
+    _name_only_what_has_a_name(soup)
+    _let_wide_parts_scroll(soup)
     return ChapterPage(
         name=chapter.name,
         title=title,
@@ -174,14 +176,25 @@ def _contents(soup: BeautifulSoup) -> list[Heading]:
 
 
 def _cover(soup: BeautifulSoup, title: str | None) -> dict[str, str]:
-    """The still of the widget with this title, else the first picture."""
-    stills = soup.select("img")
+    """The still of the widget with this title, else of the first one."""
+    stills = soup.select(".course-widget img")
     chosen = [image for image in stills if title is None or str(image["alt"]).startswith(f"{title}. ")]
     if not chosen:
-        raise AuthoringError(f"it shows no widget with the title {title!r}, which the index should show.")
+        raise AuthoringError(f"it has no widget {title or 'at all'!r}, whose picture the index should show.")
     return {name: str(chosen[0][name]) for name in ("src", "alt", "width", "height")}
 
 
-def _let_tables_scroll(soup: BeautifulSoup) -> None:
-    for table in soup.find_all("table"):
-        table.wrap(Tag(name="div", attrs={"class": "scroll"}))
+def _name_only_what_has_a_name(soup: BeautifulSoup) -> None:
+    """A table's empty corner is no heading: screen readers would announce it at each cell."""
+    for corner in soup.select("th"):
+        if not corner.get_text(strip=True):
+            corner.name = "td"
+            corner.attrs.pop("scope", None)
+
+
+def _let_wide_parts_scroll(soup: BeautifulSoup) -> None:
+    """Tables, and figures: these shrink, but only as far as their texts can be read."""
+    for image in soup.select("figure:not(.course-widget figure) > img"):
+        image["style"] = f"{image['style']};min-width:{SMALLEST * int(str(image['width'])):.0f}px"
+    for wide in soup.select("table, figure:not(.course-widget figure) > img"):
+        wide.wrap(Tag(name="div", attrs={"class": "scroll"}))
