@@ -1,4 +1,4 @@
-"""The site from notebooks made by hand: what pages show, what keeps them from being written, how they are written."""
+"""The site from notebooks made by hand: what pages show, what keeps them from being written, and the writing."""
 
 import base64
 import io
@@ -33,7 +33,12 @@ def square(x):
     {SECRET}
     ### END SOLUTION
 """
-README = "# Squares and cubes\n\n| chapter | question |\n|:---|:---|\n| 1 Squares | what a square is | complete |\n"
+README = """# Squares and cubes
+
+| chapter | the question it answers | state |
+|:---|:---|:---|
+| 1 Squares | what a square is | complete |
+"""
 OPENING = """# 1 · Squares
 
 | You will be able to | Time | Difficulty |
