@@ -1,4 +1,4 @@
-"""The site from notebooks made by hand: what pages show, what keeps them from being written, and the writing."""
+"""The site from notebooks made by hand: what pages show, what keeps them from being written, how they are."""
 
 import base64
 import io
