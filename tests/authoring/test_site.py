@@ -370,4 +370,5 @@ def test_letters_of_formulas_keep_their_kind():
     assert "\N{MATHEMATICAL SCRIPT CAPITAL N}" in mathml(r"\mathcal N", block=False)
     assert 'display="block"' in mathml("x &lt; y", block=True)
     assert "&lt;" in mathml("x &lt; y", block=True)
+    assert mathml(r"\big(x\big)^2", block=True).count("<msup><mrow><mo minsize") == 1
     assert "<munder" in to_html("\\begin{align}\n\\min_f x\n\\end{align}")

@@ -172,6 +172,11 @@ def test_formulas_are_drawn_in_their_own_font(show, name):
     )
     assert len(sizes) > 5
     assert min(sizes) > 2
+    tall = page.locator("mo[minsize]").evaluate_all(
+        """all => all.map(node => node.getBoundingClientRect().height
+            / parseFloat(node.getAttribute("minsize")) / parseFloat(getComputedStyle(node).fontSize))"""
+    )
+    assert min(tall, default=1) > 0.95  # a bracket is as tall as it is meant to be, with an exponent, too
     assert page.evaluate("""() => document.fonts.check('16px "Course Math"')""")
     letters = page.locator("math mi").first
     assert "Course Math" in letters.evaluate("node => getComputedStyle(node).fontFamily")

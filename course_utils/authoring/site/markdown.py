@@ -1,5 +1,6 @@
 """Markdown of a notebook as HTML. Formulas become MathML, which browsers draw without a script."""
 
+import re
 from functools import cache
 from html import unescape
 
@@ -7,6 +8,8 @@ from math_core import LatexError, LatexToMathML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from course_utils.authoring.chapters import AuthoringError
+
+TALL_BASE = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo minsize[^>]*>[^<]*</mo>)")
 
 
 def to_html(text: str) -> str:
@@ -26,9 +29,11 @@ def mathml(formula: str, *, block: bool) -> str:
         AuthoringError: it cannot be read.
     """
     try:
-        return LatexToMathML().convert_with_local_state(unescape(formula).strip(), displaystyle=block)
+        drawn = LatexToMathML().convert_with_local_state(unescape(formula).strip(), displaystyle=block)
     except LatexError as error:
         raise AuthoringError(f"The formula {formula.strip()!r} cannot be read: {error}.") from None
+    # Chromium would draw a tall bracket that bears an exponent small and low, unless it is in a row of its own.
+    return TALL_BASE.sub(r"\1<mrow>\2</mrow>", drawn)
 
 
 class _Renderer(IPythonRenderer):
