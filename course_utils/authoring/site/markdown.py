@@ -32,7 +32,7 @@ def mathml(formula: str, *, block: bool) -> str:
         drawn = LatexToMathML().convert_with_local_state(unescape(formula).strip(), displaystyle=block)
     except LatexError as error:
         raise AuthoringError(f"The formula {formula.strip()!r} cannot be read: {error}.") from None
-    # Chromium would draw a tall bracket that bears an exponent small and low, unless it is in a row of its own.
+    # Chromium draws a tall bracket that bears an exponent small and low, unless it is in a row of its own.
     return TALL_BASE.sub(r"\1<mrow>\2</mrow>", drawn)
 
 
