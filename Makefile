@@ -15,7 +15,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test quick build picture lint lock doctor clean packages
+.PHONY: help env lab test quick build site picture lint lock doctor clean packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ quick: env ## lint and the fast tests, within three minutes
 
 build: env ## make notebooks, solutions and nbgrader's sources from solutions/*.py
 	@$(BIN)/course build $(ARGS)
+
+site: env ## make build/site from the notebooks: pages that need neither kernel nor network
+	@$(BIN)/course site $(ARGS)
 
 picture: env ## make the README's picture anew, from the widget in JupyterLab
 	@$(PYTEST) tests/browser/test_chapters.py

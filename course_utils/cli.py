@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "doctor": ("course_utils.doctor", "say what is missing or wrong on this machine, and what to do"),
     "build": ("course_utils.authoring.command", "make all notebooks of a chapter from solutions/NN_topic.py"),
+    "site": ("course_utils.authoring.site.command", "make the pages that work without a kernel"),
     "grade": ("course_utils.grading.command", "grade submissions in a sandbox, in parallel"),
     "report": ("course_utils.grading.report_command", "write the class report of an assignment"),
     "train": ("course_utils.checkpoints.command", "retrain the released models of a chapter"),
