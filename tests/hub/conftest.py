@@ -13,13 +13,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -32,7 +32,7 @@ CHROMIUM = [
     "--no-proxy-server",
 ]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(timeout=60_000)  # a shared machine may be slow; nothing here waits for longer than it must
+expect.set_options(timeout=120_000)  # a shared machine may be slow; nothing here waits for longer than it must
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def log_in(hub: Hub) -> Iterator[Callable[[str], Person]]:
 
         def log_in_(name: str) -> Person:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
-            context.set_default_timeout(90_000)
+            context.set_default_timeout(120_000)
             context.route("**/*", stay_local)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))

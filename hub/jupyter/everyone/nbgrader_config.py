@@ -6,7 +6,7 @@ c = get_config()  # noqa: F821  (traitlets defines it)
 
 c.CourseDirectory.course_id = "generative_vision"
 c.Exchange.root = os.environ["COURSE_EXCHANGE"]
-# Where all accounts are one user of the system, as in the trial and in containers, a file's owner proves nothing.
+# In the trial and in containers all accounts are one user of the system: a file's owner proves nothing.
 c.ExchangeCollect.check_owner = not os.environ["COURSE_ONE_USER"]
 
 # As in assessments/nbgrader_config.py, which students cannot read.
