@@ -32,7 +32,9 @@ CHROMIUM = [
     "--no-proxy-server",
 ]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(timeout=120_000)  # a shared machine may be slow; nothing here waits for longer than it must
+expect.set_options(
+    timeout=120_000
+)  # a shared machine may be slow; nothing here waits for longer than it must
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from course_utils.exercises.engine import find
 from course_utils.grading.result import Result
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -50,6 +51,21 @@ def write_answers(path: Path, answers: dict[str, str]) -> None:
             cell.source = answers[cell.id]
     path.unlink()
     nbformat.write(notebook, path)
+
+
+def hint_of(exercise: str, misconception: str) -> str:
+    """What a known mistake is told."""
+    (known,) = (one for one in find(exercise).misconceptions if one.name == misconception)
+    return flat(known.hint)
+
+
+def flat(text: str) -> str:
+    """A text with single spaces."""
+    return " ".join(text.split())
+
+
+def assert_says(page: Page, text: str) -> None:
+    expect(page.get_by_text(text).first).to_be_visible()
 
 
 class Teacher:
@@ -165,8 +181,9 @@ class Student:
         self.page.locator("#refresh_assignments_list").click()
         self.listed("submitted", chapter).get_by_role("button", name="Fetch Feedback").click()
         self.page.wait_for_timeout(3000)
-        self.person.screenshot(f"{self.person.name}-feedback")
-        return self.listed("submitted", chapter).inner_html()
+        print(self.listed("submitted", chapter).inner_html())
+        self.person.screenshot(f"{self.person.name}-{chapter}-feedback")
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -195,4 +212,39 @@ def test_chapter_1_from_its_release_to_a_students_feedback(teacher, students):
         student.page.keyboard.press("End")
         expect(widget.locator(".caption")).to_contain_text("64 numbers for 1,024 pixels")
         student.person.screenshot(f"{name}-widget")
-    print(students["ada"].validate())
+    for name in answers:
+        students[name].type_answer(first, right[first])
+        assert_says(students[name].page, "right, 2 of 2 points")
+    assert "Success" in students["ada"].validate()
+    hint = hint_of("autoencoders.reconstruction_error", "sum-instead-of-mean")
+    assert hint in flat(students["ben"].validate())
+    for student in students.values():
+        student.submit(FIRST)
+
+    teacher.grade(FIRST)
+    teacher.give_back(FIRST)
+    results = {name: teacher.result(FIRST, name) for name in students}
+    assert results["ada"].score == results["ada"].points > results["ben"].score > results["cy"].score == 0
+    assert hint in students["ben"].read_feedback(FIRST)
+    assert hint not in students["ada"].read_feedback(FIRST)
+
+
+def test_chapter_6_names_a_known_mistake_before_and_after_it_is_handed_in(teacher, students):
+    ben, right = students["ben"], solutions(SIXTH)
+    teacher.formgrader.reload()
+    teacher.release(SIXTH)
+    ben.fetch(SIXTH, right | {"q_sample": WITHOUT_ROOTS})
+    ben.open_and_run(SIXTH, 3)
+    first = next(iter(right))
+    ben.type_answer(first, right[first])
+    hint = hint_of("forward_diffusion.q_sample", "without-roots")
+    assert hint in flat(ben.validate())
+    ben.submit(SIXTH)
+
+    teacher.grade(SIXTH)
+    teacher.give_back(SIXTH)
+    verdicts = {one.id: one for one in teacher.result(SIXTH, "ben").exercises}
+    wrong = verdicts.pop("forward_diffusion.q_sample")
+    assert wrong.misconception == "without-roots"
+    assert all(one.score == one.points for one in verdicts.values())
+    assert hint in ben.read_feedback(SIXTH)
