@@ -8,7 +8,6 @@ COURSE_DATA_DIR, SD_MODEL_DIR, COURSE_PROFILE, COURSE_THREADS     as the course 
 
 import os
 import shutil
-import stat
 import sys
 from pathlib import Path
 
@@ -23,9 +22,7 @@ if not os.environ.get("COURSE_HUB"):
         "COURSE_HUB is not set: name the folder that this hub may write to, e.g. COURSE_HUB=/srv/course."
     )
 # The package is everybody's, since their kernels import it; what holds answers is not.
-for folder in (machine.PROJECT / "solutions", machine.PROJECT / "assessments"):
-    if folder.stat().st_mode & stat.S_IXOTH:
-        sys.exit(f"Every account of this machine can read {folder}: run chmod o-rwx on it, then start again.")
+machine.refuse_readable(machine.PROJECT / "solutions", machine.PROJECT / "assessments")
 
 folders = machine.Folders(Path(os.environ["COURSE_HUB"]).resolve())
 machine.configure(c, folders, instructor)

@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,13 @@ def free_address() -> str:
     """An address of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def refuse_readable(*folders: Path) -> None:
+    """End where everybody on the machine can look into one of these folders."""
+    for folder in folders:
+        if folder.stat().st_mode & stat.S_IXOTH:
+            sys.exit(f"Everybody on this machine can read {folder}: run chmod o-rwx on it, then start again.")
 
 
 def configure(c: Config, folders: Folders, instructor: str) -> None:

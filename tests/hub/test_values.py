@@ -1,8 +1,8 @@
 """The files for Kubernetes, as far as they can be judged without a cluster.
 
 KEYS is what the schema of Zero to JupyterHub's chart (jupyterhub/values.schema.yaml) allows where values.yaml
-sets something: {key: {...}} goes on below, a type is a leaf, ANY is handed on as it is. OVERRIDES are traits of
-KubeSpawner.
+sets something: {key: {...}} goes on below, a type is a leaf, ANY is handed on as it is. OVERRIDES are traits
+of KubeSpawner.
 """
 
 from pathlib import Path
