@@ -122,27 +122,30 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def log_in(hub: Hub) -> Iterator[Callable[[str], Person]]:
+def log_in(hub: Hub) -> Iterator[Callable[..., Person]]:
     complaints: list[str] = []
 
     def stay_local(route: Route) -> None:
         address = urlsplit(route.request.url)
         if address.scheme in ("data", "blob") or address.hostname == "127.0.0.1":
             route.continue_()
-        else:
+            return
+        if (
+            "mathjax" not in address.path
+        ):  # nbgrader's pages of feedback look for it; formulas stay text without
             complaints.append(f"asks for {route.request.url}")
-            route.abort()
+        route.abort()
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
 
-        def log_in_(name: str) -> Person:
+        def log_in_(name: str, address: str = hub.address) -> Person:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             context.set_default_timeout(120_000)
             context.route("**/*", stay_local)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
-            page.goto(f"{hub.address}/hub/login")
+            page.goto(f"{address}/hub/login")
             page.get_by_label("Username").fill(name)
             page.get_by_label("Password").fill(hub.password(name))
             page.get_by_role("button", name="Sign in").click()
