@@ -110,6 +110,7 @@ class Crowd:
     async def lesson(self, names: list[str]) -> dict[str, Any]:
         """Everything from release to collection; what came of it."""
         async with self.connect() as self.client:
+            await self.post("/hub/api/users", json={"usernames": names})
             await self.start(INSTRUCTOR)
             await self.teach("assign", "release")
             began = time.monotonic()
@@ -139,7 +140,6 @@ class Crowd:
         await self.timed("server", name, self._start(name))
 
     async def _start(self, name: str) -> None:
-        await self.post(f"/hub/api/users/{name}")
         await self.post(f"/hub/api/users/{name}/server")
         while True:
             servers = (await self.client.get(f"/hub/api/users/{name}")).raise_for_status().json()["servers"]

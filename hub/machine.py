@@ -28,6 +28,7 @@ BIN = Path(sys.executable).parent
 NODE = Path(ROOT_DIR) / "bin" / "node"  # not the command of that name: that one would outlive a stopped hub
 PROXY = BIN.parent / "proxy" / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
 HANDED_ON = ("COURSE_DATA_DIR", "SD_MODEL_DIR", "COURSE_PROFILE", "LANG")
+CONFIG = "nbgrader_config.py"
 IDLE = 3600  # seconds
 
 
@@ -48,13 +49,17 @@ class Folders:
         return self.root / "state"
 
     def make(self) -> None:
-        """All of them, with the chapters as they are now; what nbgrader has written beside them stays."""
+        """All of them, and in the course what is missing there: an instructor's changes stay."""
         # nbgrader wants an exchange that everybody may write to; nobody may take away another's folder.
         for folder, mode in ((self.course, 0o700), (self.state, 0o700), (self.exchange, 0o1777)):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(mode)
-        shutil.copy(PROJECT / "assessments" / "nbgrader_config.py", self.course)
-        shutil.copytree(PROJECT / "assessments" / "source", self.course / "source", dirs_exist_ok=True)
+        assessments = PROJECT / "assessments"
+        if not (self.course / CONFIG).exists():
+            shutil.copy(assessments / CONFIG, self.course)
+        for chapter in (assessments / "source").iterdir():
+            if not (self.course / "source" / chapter.name).exists():
+                shutil.copytree(chapter, self.course / "source" / chapter.name)
 
 
 class Limited(LocalProcessSpawner):

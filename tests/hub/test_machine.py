@@ -78,6 +78,15 @@ def test_the_trial_writes_to_its_folder_alone(trial, tmp_path):
     assert chapters == {path.name for path in (ROOT / "assessments" / "source").iterdir()}
 
 
+def test_what_an_instructor_has_changed_stays_and_what_is_missing_comes_back(trial, tmp_path):
+    source = tmp_path / "hub" / "course" / "source"
+    changed, missing = source / "01_autoencoders" / "01_autoencoders.ipynb", source / "02_denoising"
+    changed.write_text("mine")
+    shutil.rmtree(missing)
+    PyFileConfigLoader("trial_config.py", str(HUB)).load_config()
+    assert (changed.read_text(), missing.exists()) == ("mine", True)
+
+
 def test_passwords_are_drawn_once_and_kept_from_others(trial, tmp_path, capsys):
     path = tmp_path / "hub" / "state" / "passwords.json"
     drawn = json.loads(path.read_text())
