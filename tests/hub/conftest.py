@@ -90,8 +90,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait(60)
 
 
+@pytest.fixture(scope="session")
+def proxy() -> None:
+    """Without the proxy no hub starts."""
+    if not (Path(sys.executable).parent.parent / "proxy").exists():
+        pytest.skip("JupyterHub's proxy is missing; run .ci/proxy to run this test.")
+
+
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub(proxy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     hub, process = start_hub(tmp_path_factory.mktemp("hub"))
     yield hub
     stop(process)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.nbgrader, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = 6
@@ -15,7 +15,7 @@ EXERCISES = 7
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
+def outcome(proxy, tmp_path_factory):
     """What six students did, of whom two have a kernel at a time."""
     path = tmp_path_factory.mktemp("load") / "outcome.json"
     command = [sys.executable, ROOT / "benchmarks/hub.py", "--students", str(STUDENTS), "--kernels", "2"]

@@ -16,15 +16,6 @@ HUB = ROOT / "hub"
 
 
 @pytest.fixture
-def proxy():
-    """The proxy's place: without it no hub starts."""
-    found = Path(sys.executable).parent.parent / "proxy"
-    if not found.exists():
-        pytest.skip("The proxy is missing; run .ci/proxy to run this test.")
-    return found
-
-
-@pytest.fixture
 def trial(tmp_path, monkeypatch, proxy) -> Config:
     """What trial_config.py sets, for a folder of its own."""
     monkeypatch.setenv("COURSE_HUB", str(tmp_path / "hub"))
