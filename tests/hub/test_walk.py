@@ -1,7 +1,7 @@
 """Two chapters through the hub in Chromium: released, worked on, handed in, graded, and the feedback read.
 
 In chapter 1, ada has every answer right, ben makes one known mistake, and cy answers nothing; in chapter 6,
-ben makes another one. First answers are typed; the others are written into the fetched file, in which the demos
+ben makes another one. First answers are typed, others are written into the fetched file, in which the demos
 after the first exercise are left out, as students may, so that Validate has less to run.
 """
 
