@@ -15,7 +15,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test quick build site picture lint lock doctor clean packages
+.PHONY: help env lab hub test quick build site picture lint lock doctor clean packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ lab: env ## open the course in JupyterLab (PORT=9999 and ARGS="--no-browser" are
 	@$(BIN)/course doctor --quiet --only kernel widgets nbgrader home
 	@$(BIN)/jupyter trust notebooks/*.ipynb solutions/*.ipynb >/dev/null
 	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter:$(CURDIR)/assessments" $(BIN)/jupyter lab --port $(PORT) $(ARGS)
+
+hub: env ## try the course on a JupyterHub of this machine, as instructor and as students (PORT=9999)
+	@.ci/proxy
+	@PORT=$(PORT) $(BIN)/jupyterhub --config hub/trial_config.py $(ARGS)
 
 test: env packages ## run every test; the last line counts them
 	@$(PYTEST) --cov=course_utils
@@ -70,3 +74,4 @@ clean: ## remove what tests and tools leave behind; .venv stays
 
 packages:
 	@.ci/packages
+	@.ci/proxy || true

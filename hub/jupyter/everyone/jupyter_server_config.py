@@ -1,0 +1,16 @@
+"""What every server on the hub runs with, a student's and an instructor's."""
+
+import os
+
+c = get_config()  # noqa: F821  (traitlets defines it)
+
+# Terminals start where the files are, and keep the PATH on which `course` is; a login shell sets its own.
+os.chdir(os.environ.get("JUPYTERHUB_ROOT_DIR", "."))
+c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL", "/bin/sh")]}
+c.ServerApp.log_level = "WARN"
+c.ServerApp.tornado_settings = {"ws_ping_timeout": 30_000}  # tornado warns of the server's own default
+c.KernelManager.transport_encryption = "auto"  # a kernel's ports are open to everybody on the machine
+# What torch has taken is free again only when its kernel ends: an hour after its notebook was last open.
+c.MappingKernelManager.cull_idle_timeout = 3600
+c.MappingKernelManager.cull_interval = 300
+c.LabApp.extension_manager = "readonly"  # the environment is everybody's
