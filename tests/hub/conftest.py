@@ -130,7 +130,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def complaints() -> list[str]:
-    """What went wrong in the tabs: uncaught exceptions, calls for other machines. At the end, none is left."""
+    """What went wrong in the tabs: uncaught exceptions, calls for other machines. None may be left."""
     return []
 
 
