@@ -129,9 +129,13 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def log_in(hub: Hub) -> Iterator[Callable[..., Person]]:
-    complaints: list[str] = []
+def complaints() -> list[str]:
+    """What went wrong in the tabs: uncaught exceptions, calls for other machines. None may be left."""
+    return []
 
+
+@pytest.fixture(scope="module")
+def log_in(hub: Hub, complaints: list[str]) -> Iterator[Callable[..., Person]]:
     def stay_local(route: Route) -> None:
         address = urlsplit(route.request.url)
         if address.scheme in ("data", "blob") or address.hostname == "127.0.0.1":
