@@ -2,8 +2,8 @@
 
 Every process draws the same whole batch from the same generator, computes with its own part of it, and takes
 the mean of all gradients before it updates. So all have the same weights at any time, and the losses are
-those of one process but for rounding. DistributedDataParallel averages the same; it is not used, because it knows a
-model by its forward only, and an autoencoder is called by its encode and decode.
+those of one process but for rounding. DistributedDataParallel averages the same; it is not used, because it
+knows a model by its forward only, and an autoencoder is called by its encode and decode.
 
 What looks at a whole batch at once, as BatchNorm does, cannot be shared: see ALONE of each recipe.
 """

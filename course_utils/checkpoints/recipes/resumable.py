@@ -1,4 +1,4 @@
-"""A training run that can be killed: started again, it goes on, draw for draw. For several processes see ranks."""
+"""A training run that can be killed: started again, it goes on, draw for draw. Shared ones: see ranks."""
 
 import copy
 import io

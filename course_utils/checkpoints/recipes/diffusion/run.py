@@ -67,8 +67,8 @@ class Run(Resumable):
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Positions of images, their levels, their noise, and numbers that decide which labels are hidden.
 
-        All are drawn for the whole batch; what comes back is this process's part. The last are drawn even where
-        no labels are told: all networks see the same images and the same noise.
+        Drawn for the whole batch; what comes back is this process's part. The last are drawn even where no
+        labels are told: all networks see the same images and the same noise.
         """
         device, size = self.images.device, (BATCH_SIZE,)
         chosen = torch.randint(len(self.images), size, generator=self.generator)
