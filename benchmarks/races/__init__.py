@@ -1,6 +1,16 @@
-"""The races, in the order in which they are run."""
+"""The races, in the order in which they are run and shown."""
 
-from benchmarks.races import training_step
+from benchmarks.races import (
+    chapters,
+    footprint,
+    grading,
+    quality,
+    sampling,
+    scheduler,
+    torchrun,
+    training_step,
+)
 from benchmarks.runner import Race
 
-RACES: tuple[Race, ...] = (training_step.RACE,)
+MODULES = (training_step, sampling, scheduler, quality, torchrun, footprint, chapters, grading)
+RACES: tuple[Race, ...] = tuple(module.RACE for module in MODULES)

@@ -156,8 +156,8 @@ class Step:
 RACE = Race(
     name="training-step",
     title="A training step",
-    method="Batches of 64 images of 1 × 32 × 32 pixels, forward, backward and Adam; all contenders\n"
-    "in turns. The peak is the fastest of three 3 × 3 convolutions there and back, in the same rounds.",
+    method="Batches of 64 images of 1 × 32 × 32 pixels, forward, backward and Adam; all contenders in\n"
+    "turns. The peak is the fastest of three 3 × 3 convolutions there and back, in the same rounds.",
     run=run,
     inputs=("benchmarks/races/training_step.py", "benchmarks/networks.py", "course_utils/diffusion/unet.py"),
     seconds={"tiny": 2, "quick": 60, "full": 150},
