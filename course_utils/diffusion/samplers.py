@@ -229,10 +229,16 @@ def ddim_step(
     _require_noisy_levels("ddim_step", [t, t_prev], alphas_cumprod)
     _require_eta("ddim_step", eta)
     x0_hat = predict_x0(x_t, _levels(x_t, t), noise_pred, alphas_cumprod)
+    signal, direction, sigma = _ddim_factors(t, t_prev, alphas_cumprod, eta)
+    return signal * x0_hat + direction * noise_pred + sigma * noise
+
+
+def _ddim_factors(t: int, t_prev: int, alphas_cumprod: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of x0_hat, noise_pred and noise in the next state: () float64 each."""
     abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
     sigma = eta * ((1 - abar_s) / (1 - abar_t)).sqrt() * (1 - abar_t / abar_s).sqrt()
     direction = (1 - abar_s - sigma**2).clamp(min=0).sqrt()  # rounding can take it below 0 where eta = 1
-    return abar_s.sqrt() * x0_hat + direction * noise_pred + sigma * noise
+    return abar_s.sqrt(), direction, sigma
 
 
 @torch.no_grad()
@@ -274,9 +280,11 @@ def ddim(
     x_t = x_T
     for t, t_prev in pairwise(_visited("ddim", timesteps, alphas_cumprod, last)):
         x0_hat, noise_pred = _guess(model, x_t, t, alphas_cumprod, clip_x0)
-        draws = generator is not None and eta > 0 and t_prev != CLEAN
-        noise = _draw(x_t, generator) if draws else torch.zeros_like(x_t)
-        x_t = ddim_step(x_t, noise_pred, t, t_prev, alphas_cumprod, eta, noise)
+        # What ddim_step does, but for guessing x_0 and checking the schedule again.
+        signal, direction, sigma = _ddim_factors(t, t_prev, alphas_cumprod, eta)
+        x_t = signal * x0_hat + direction * noise_pred
+        if generator is not None and eta > 0 and t_prev != CLEAN:
+            x_t = x_t + sigma * _draw(x_t, generator)
         x_t = correct(x_t, t_prev) if correct else x_t
         yield SampleStep(t_prev, x_t, x0_hat)
 
@@ -304,6 +312,10 @@ def dpm_solver_pp_step(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cu
     """
     require_alike("dpm_solver_pp_step", x_t=x_t, data=data)
     _require_noisy_levels("dpm_solver_pp_step", [t, t_prev], alphas_cumprod)
+    return _dpm_update(x_t, data, t, t_prev, alphas_cumprod)
+
+
+def _dpm_update(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cumprod: Tensor) -> Tensor:
     abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
     h = _log_alpha_over_sigma(abar_s) - _log_alpha_over_sigma(abar_t)
     return ((1 - abar_s) / (1 - abar_t)).sqrt() * x_t - abar_s.sqrt() * torch.expm1(-h) * data
@@ -346,7 +358,7 @@ def dpm_solver_pp_2m(
         if len(guesses) == 2 and t_prev != CLEAN:
             r = steps[i - 1] / steps[i]
             data = (1 + 1 / (2 * r)) * x0_hat - 1 / (2 * r) * guesses[0]
-        x_t = dpm_solver_pp_step(x_t, data, t, t_prev, alphas_cumprod)
+        x_t = _dpm_update(x_t, data, t, t_prev, alphas_cumprod)
         x_t = correct(x_t, t_prev) if correct else x_t
         yield SampleStep(t_prev, x_t, x0_hat)
 
