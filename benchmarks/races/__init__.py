@@ -7,10 +7,11 @@ from benchmarks.races import (
     quality,
     sampling,
     scheduler,
+    scrubbing,
     torchrun,
     training_step,
 )
 from benchmarks.runner import Race
 
-MODULES = (training_step, sampling, scheduler, quality, torchrun, footprint, chapters, grading)
+MODULES = (training_step, sampling, scheduler, quality, torchrun, footprint, scrubbing, chapters, grading)
 RACES: tuple[Race, ...] = tuple(module.RACE for module in MODULES)

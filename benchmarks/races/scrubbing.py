@@ -28,6 +28,10 @@ from benchmarks.runner import Race
 from benchmarks.setting import Setting
 
 TOKEN = "course"
+PAUSE = (
+    "Frames from the kernel: 250 ms of it are a pause, on purpose. A computation of seconds must not begin "
+    "for every value that a drag passes; what is cheap to compute is sent to the browser beforehand."
+)
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server"]
 PEER = "interact and matplotlib"
 PATIENCE = 120  # seconds for JupyterLab and for all cells
@@ -105,7 +109,8 @@ def run(setting: Setting) -> Iterator[Row]:
         found = in_turns(page, rounds, setting)
         browser.close()
     for contender, name in names.items():
-        yield beside(name, "ms", found[contender], PEER, found["interact"])
+        note = PAUSE if contender == "kernel" else ""
+        yield beside(name, "ms", found[contender], PEER, found["interact"], note=note)
 
 
 def in_turns(page: Page, rounds: int, setting: Setting) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ A step is a pure function; its noise is an argument. A sampler is a generator of
 It keeps no computation graph, and raises what is wrong with its arguments when the first state is asked for.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -233,12 +234,12 @@ def ddim_step(
     return signal * x0_hat + direction * noise_pred + sigma * noise
 
 
-def _ddim_factors(t: int, t_prev: int, alphas_cumprod: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of x0_hat, noise_pred and noise in the next state: () float64 each."""
+def _ddim_factors(t: int, t_prev: int, alphas_cumprod: Tensor, eta: float) -> tuple[float, float, float]:
+    """Of x0_hat, noise_pred and noise in the next state."""
     abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
-    sigma = eta * ((1 - abar_s) / (1 - abar_t)).sqrt() * (1 - abar_t / abar_s).sqrt()
-    direction = (1 - abar_s - sigma**2).clamp(min=0).sqrt()  # rounding can take it below 0 where eta = 1
-    return abar_s.sqrt(), direction, sigma
+    sigma = eta * math.sqrt((1 - abar_s) / (1 - abar_t)) * math.sqrt(1 - abar_t / abar_s)
+    direction = math.sqrt(max(0.0, 1 - abar_s - sigma**2))  # rounding can take it below 0 where eta = 1
+    return math.sqrt(abar_s), direction, sigma
 
 
 @torch.no_grad()
@@ -318,7 +319,7 @@ def dpm_solver_pp_step(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cu
 def _dpm_update(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cumprod: Tensor) -> Tensor:
     abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
     h = _log_alpha_over_sigma(abar_s) - _log_alpha_over_sigma(abar_t)
-    return ((1 - abar_s) / (1 - abar_t)).sqrt() * x_t - abar_s.sqrt() * torch.expm1(-h) * data
+    return math.sqrt((1 - abar_s) / (1 - abar_t)) * x_t - math.sqrt(abar_s) * math.expm1(-h) * data
 
 
 @torch.no_grad()
@@ -371,7 +372,7 @@ def _guess(model: Model, x_t: Tensor, t: int, alphas_cumprod: Tensor, clip_x0: b
     if clip_x0:
         abar = _abar(alphas_cumprod, t)
         x0_hat = x0_hat.clamp(-1, 1)
-        noise_pred = (x_t - abar.sqrt() * x0_hat) / (1 - abar).sqrt()
+        noise_pred = (x_t - math.sqrt(abar) * x0_hat) / math.sqrt(1 - abar)
     return x0_hat, noise_pred
 
 
@@ -379,13 +380,14 @@ def _levels(x_t: Tensor, t: int) -> Tensor:
     return torch.full((len(x_t),), t, device=x_t.device)
 
 
-def _abar(alphas_cumprod: Tensor, t: int) -> Tensor:
-    """() float64: a tensor without dimensions multiplies others without changing their dtype or device."""
-    return alphas_cumprod.new_ones((), dtype=torch.float64) if t == CLEAN else alphas_cumprod[t].double()
+def _abar(alphas_cumprod: Tensor, t: int) -> float:
+    """A number of Python: arithmetic on it is far faster than on a tensor of one element."""
+    return 1.0 if t == CLEAN else alphas_cumprod[t].item()
 
 
-def _log_alpha_over_sigma(abar: Tensor) -> Tensor:
-    return (abar / (1 - abar)).log() / 2
+def _log_alpha_over_sigma(abar: float) -> float:
+    """Infinite where there is no noise, or nothing else."""
+    return -math.inf if abar == 0 else math.inf if abar == 1 else math.log(abar / (1 - abar)) / 2
 
 
 def _draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
