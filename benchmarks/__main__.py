@@ -12,7 +12,7 @@ from benchmarks.runner import REPOSITORY, Race, run_all, say
 from benchmarks.setting import Setting
 from course_utils.training import write_atomically
 
-MINUTES = {"tiny": 0.01, "quick": 0.2, "full": 2.0}
+MINUTES = {"tiny": 0.01, "quick": 0.1, "full": 1.5}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument("--quick", dest="budget", action="store_const", const="quick", default="full",
                      help="5 minutes: few rounds and short trainings, into build/bench/quick")  # fmt: skip
     cli.add_argument("--tiny", dest="budget", action="store_const", const="tiny", help=argparse.SUPPRESS)
-    cli.add_argument("--minutes", type=float, help="of each training (default: 2; the full protocol: 10)")
+    cli.add_argument("--minutes", type=float, help="of each training (default: 1.5; the full protocol: 10)")
     cli.add_argument("--threads", type=int, default=machine.cores(), help="of torch (default: one a core)")
     cli.add_argument("--device", choices=("cpu", "cuda"), help="default: both, where there is a GPU")
     cli.add_argument("--out", type=Path, help="default: benchmarks/RESULTS.md")

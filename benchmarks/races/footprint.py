@@ -87,5 +87,5 @@ RACE = Race(
     method="Each import in a fresh process, in turns; what is shown is what it adds to an empty Python.",
     run=run,
     inputs=("benchmarks/races/footprint.py", "course_utils", "pyproject.toml"),
-    seconds={"tiny": 2, "quick": 40, "full": 80},
+    seconds={"tiny": 2, "quick": 25, "full": 60},
 )

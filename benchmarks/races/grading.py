@@ -14,7 +14,7 @@ STOCK = "stock nbgrader autograde"
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    count = setting.pick(tiny=1, quick=2, full=4)
+    count = setting.pick(tiny=1, quick=1, full=4)
     chapter = "06_forward_diffusion"
     name = f"submissions a minute, {count} of {chapter}"
     if not shutil.which("bwrap"):
@@ -51,5 +51,5 @@ RACE = Race(
     "workers, ours one a thread. `python benchmarks/grading.py` races larger classes.",
     run=run,
     inputs=("benchmarks/races/grading.py", "benchmarks/grading.py", "course_utils", "assessments/source"),
-    seconds={"tiny": 30, "quick": 40, "full": 240},
+    seconds={"tiny": 30, "quick": 40, "full": 180},
 )

@@ -33,7 +33,7 @@ Draw = Callable[[UNet, Tensor, Tensor, int], Tensor]  # (network, x_T, labels, s
 
 def run(setting: Setting) -> Iterator[Row]:
     model = cast(UNet, load_checkpoint("diffusion/mnist")).to(setting.device)
-    pieces, size = setting.pick(tiny=(2, 10), quick=(2, 100), full=(5, 100))
+    pieces, size = setting.pick(tiny=(2, 10), quick=(1, 100), full=(4, 100))
     steps = setting.pick(tiny=(2, 3), quick=(5, 10), full=(5, 10, 20))
     ways = [(side, name, n) for name in OURS for n in steps for side in SIDES]
     rates: dict[Way, list[float]] = {way: [] for way in ways}
@@ -138,6 +138,6 @@ RACE = Race(
         "course_utils/checkpoints/diffusion",
         "course_utils/checkpoints/classifier",
     ),
-    seconds={"tiny": 10, "quick": 40, "full": 420},
+    seconds={"tiny": 10, "quick": 25, "full": 240},
     on_gpu=True,
 )

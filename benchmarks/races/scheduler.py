@@ -90,6 +90,6 @@ RACE = Race(
     method="Walks of 20 steps with a network that answers at once; the making of the schedule is included.",
     run=run,
     inputs=("benchmarks/races/scheduler.py", "course_utils/diffusion"),
-    seconds={"tiny": 2, "quick": 5, "full": 20},
+    seconds={"tiny": 2, "quick": 5, "full": 15},
     on_gpu=True,
 )

@@ -215,5 +215,5 @@ RACE = Race(
     "second after the last change.",
     run=run,
     inputs=("benchmarks/races/scrubbing.py", "course_utils/widgets"),
-    seconds={"tiny": 20, "quick": 20, "full": 60},
+    seconds={"tiny": 20, "quick": 20, "full": 50},
 )

@@ -160,6 +160,6 @@ RACE = Race(
     "turns. The peak is the fastest of three 3 × 3 convolutions there and back, in the same rounds.",
     run=run,
     inputs=("benchmarks/races/training_step.py", "benchmarks/networks.py", "course_utils/diffusion/unet.py"),
-    seconds={"tiny": 2, "quick": 60, "full": 150},
+    seconds={"tiny": 2, "quick": 40, "full": 120},
     on_gpu=True,
 )
