@@ -230,8 +230,7 @@ class Latent:
         if progress < AUTOENCODER_SHARE:
             advance(self.codes, progress / AUTOENCODER_SHARE)
             return
-        if self.inner is None:
-            self.inner = self._start()
+        self.inner = self.inner or self._start()
         self.inner.update((progress - AUTOENCODER_SHARE) / (1 - AUTOENCODER_SHARE))
 
     def _start(self) -> Ours:
@@ -244,8 +243,7 @@ class Latent:
         return Ours(network, self.folder / "latent", codes / self.spread, linear())
 
     def draw(self, noise: Tensor) -> Tensor:
-        if self.inner is None:
-            raise RuntimeError("latent diffusion: the time was over before the autoencoder's part of it was.")
+        self.inner = self.inner or self._start()
         first = noise.flatten(1)[:, : 4 * 8 * 8].unflatten(1, (4, 8, 8))
         model, fresh = self.inner.run.average.eval(), self.inner.fresh
         codes = quality.last_state(quality.ddim(model, first, levels(), linear(), 1.0, generator=fresh))
