@@ -12,9 +12,9 @@ from benchmarks.runner import Outcome, Race, kept
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 HEAD = """# Beside peers
 
-Written by `make bench`{words}. *Ahead* says how many times better ours is than the
-peer, above 1 in our favour: the median over rounds in which both took turns. In brackets: the range of half
-of the rounds, of all where there are fewer than eight. Seconds belong to the machine that is named below; only
+Written by `make bench`{words}. *Ahead* says how many times better ours is than
+the peer, above 1 in our favour: the median over rounds in which both took turns. In brackets: the range of
+half of the rounds, of all where there are fewer than eight. Seconds belong to the machine named below; only
 ratios can be carried elsewhere. What was not run on a device is left empty.
 """
 
