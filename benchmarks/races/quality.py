@@ -339,8 +339,9 @@ RACE = Race(
     method="Fréchet distance to MNIST's test images on the features of the course's classifier; lower is\n"
     "better. Each network is trained from nothing for the same time on the clock, one at a time with\n"
     "all threads, in turns of 10 s, so that what slows the machine down slows all. Peers have 2.5 M\n"
-    'weights and their published recipes. With ARGS="--only quality --minutes 10" it is the full\n'
-    "protocol; the default is a minute and a half.",
+    "weights and their published recipes; ours may choose its size, as everything else. No network is\n"
+    "told the class; each is evaluated 20 times for an image. With ARGS='--only quality --minutes 10'\n"
+    "it is the full protocol; the default is a minute and a half.",
     run=run,
     inputs=(
         "benchmarks/races/quality.py",
