@@ -157,8 +157,8 @@ RACE = Race(
     name="training-step",
     title="A training step",
     method="Batches of 64 images of 1 × 32 × 32 pixels, forward, backward and Adam; all contenders in\n"
-    "turns. The peak is the fastest of three 3 × 3 convolutions of 96 to 256 channels there and back, in the\n"
-    "same rounds. Three quarters of our step are convolutions, and those of 48 channels reach less\n"
+    "turns. The peak is the fastest of three 3 × 3 convolutions of 96 to 256 channels there and back, in\n"
+    "the same rounds. Three quarters of our step are convolutions, and those of 48 channels reach less\n"
     "than wide ones.",
     run=run,
     inputs=("benchmarks/races/training_step.py", "benchmarks/networks.py", "course_utils/diffusion/unet.py"),
