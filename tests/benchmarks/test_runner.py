@@ -251,3 +251,9 @@ def test_contenders_have_as_many_weights():
     sizes = {name: networks.weights(build()) for name, build in networks.builders().items()}
     for name, size in sizes.items():
         assert size == pytest.approx(sizes[networks.OURS], rel=0.07), name
+
+
+def test_the_table_in_the_repository_names_every_race():
+    text = (runner.REPOSITORY / "benchmarks" / "RESULTS.md").read_text()
+    assert [f"## {race.title}" for race in RACES] == [x for x in text.splitlines() if x.startswith("## ")]
+    assert all(race.method in text for race in RACES), "run make bench again: the races have changed"
