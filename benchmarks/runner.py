@@ -7,10 +7,12 @@ A race that is there with the fingerprint of today is not run again. One that fa
 
 import hashlib
 import json
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,12 +131,8 @@ def path_of(race: Race, setting: Setting, folder: Path) -> Path:
 def run(race: Race, setting: Setting, shown: "Shown") -> Outcome:
     """One race, with its threads."""
     load, print_, start = machine.load(), fingerprint(race, setting), time.perf_counter()
-    before = torch.get_num_threads()
-    torch.set_num_threads(setting.threads)
-    try:
+    with surroundings(setting):
         rows = list(race.run(Setting(**{**vars(setting), "progress": shown})))
-    finally:
-        torch.set_num_threads(before)
     return Outcome(
         race=race.name,
         device=setting.device.type,
@@ -147,6 +145,21 @@ def run(race: Race, setting: Setting, shown: "Shown") -> Outcome:
         versions=machine.versions(),
         rows=rows,
     )
+
+
+@contextmanager
+def surroundings(setting: Setting) -> Iterator[None]:
+    """The threads and the profile of the package and of all processes that a race starts; put back at its end."""
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    name = "gpu" if setting.device.type == "cuda" else "cpu"
+    os.environ |= {"COURSE_PROFILE": name, "COURSE_THREADS": str(setting.threads)}
+    torch.set_num_threads(setting.threads)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= environment
+        torch.set_num_threads(threads)
 
 
 class Shown:

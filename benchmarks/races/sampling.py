@@ -87,7 +87,7 @@ def fastest(side: str, goal: float, distance: dict[Way, float], rates: dict[Way,
 
 def our(sampler: str, model: UNet, x_T: Tensor, labels: Tensor, steps: int) -> Tensor:
     """By one of the samplers of chapter 8."""
-    fresh = quality.fresh_noise() if x_T.device.type == "cpu" else torch.Generator(x_T.device).manual_seed(2)
+    fresh = torch.Generator(x_T.device).manual_seed(2)
     return quality.last_state(
         SAMPLERS[sampler](partial(model, labels=labels), x_T, abar(), steps, generator=fresh)
     )

@@ -1,6 +1,7 @@
 """The command: what is run, kept, run again, refused and written."""
 
 import json
+import os
 from importlib.metadata import version
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.races import RACES
 from benchmarks.records import alone, beside, missing
 from benchmarks.runner import Race
 from benchmarks.timing import in_turns
+from course_utils.runtime import profile
 
 SECONDS = {"tiny": 1.0, "quick": 2.0, "full": 60.0}
 
@@ -25,7 +27,7 @@ class Course:
 
     def run(self, setting):
         self.runs += 1
-        self.settings.append((setting, torch.get_num_threads()))
+        self.settings.append((setting, torch.get_num_threads(), profile()))
         setting.progress(1, 4, "something")
         if self.fails:
             raise RuntimeError("the road is blocked")
@@ -110,12 +112,14 @@ def test_a_race_that_fails_loses_only_itself(run, capsys):
     assert (blocked.runs, flat.runs) == (2, 1)
 
 
-def test_races_run_with_the_threads_asked_for_which_are_put_back(run):
-    course, before = Course("flat"), torch.get_num_threads()
-    run([course], "--threads", "3")
-    (setting, threads), *_ = course.settings
+def test_races_run_with_the_threads_and_on_the_device_asked_for_which_are_put_back(run, monkeypatch):
+    monkeypatch.setenv("COURSE_THREADS", "1")  # somebody's own; the command's word counts
+    course, before = Course("flat"), (torch.get_num_threads(), dict(os.environ))
+    run([course], "--threads", "3", "--device", "cpu")
+    ((setting, threads, chosen),) = course.settings
     assert setting.threads == threads == 3
-    assert torch.get_num_threads() == before
+    assert (chosen.name, chosen.device) == ("cpu", setting.device)
+    assert (torch.get_num_threads(), dict(os.environ)) == before
 
 
 def test_progress_says_how_far_and_how_long(run, capsys):
