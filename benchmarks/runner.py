@@ -149,7 +149,7 @@ def run(race: Race, setting: Setting, shown: "Shown") -> Outcome:
 
 @contextmanager
 def surroundings(setting: Setting) -> Iterator[None]:
-    """The threads and the profile of the package and of all processes that a race starts; put back at its end."""
+    """Threads and profile of the package and of all processes that a race starts; put back at its end."""
     environment, threads = dict(os.environ), torch.get_num_threads()
     name = "gpu" if setting.device.type == "cuda" else "cpu"
     os.environ |= {"COURSE_PROFILE": name, "COURSE_THREADS": str(setting.threads)}
