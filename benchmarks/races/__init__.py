@@ -2,6 +2,7 @@
 
 from benchmarks.races import (
     chapters,
+    drawing,
     footprint,
     grading,
     quality,
@@ -13,5 +14,16 @@ from benchmarks.races import (
 )
 from benchmarks.runner import Race
 
-MODULES = (training_step, sampling, scheduler, quality, torchrun, footprint, scrubbing, chapters, grading)
+MODULES = (
+    training_step,
+    sampling,
+    scheduler,
+    drawing,
+    quality,
+    torchrun,
+    footprint,
+    scrubbing,
+    chapters,
+    grading,
+)
 RACES: tuple[Race, ...] = tuple(module.RACE for module in MODULES)

@@ -9,6 +9,7 @@ import torch
 from benchmarks import networks
 from benchmarks.races import (
     chapters,
+    drawing,
     footprint,
     grading,
     quality,
@@ -73,6 +74,20 @@ def test_scheduler(setting):
     require_figures(rows)
     assert {row.peer for row in rows} == {"diffusers"}
     assert "a step of DDIM, 1 image" in names(rows) and "a step of DPM-Solver++(2M), 64 images" in names(rows)
+
+
+def test_drawing(setting):
+    (row,) = drawing.run(setting)
+    require_figures([row])
+    assert row.peer == "diffusers"
+
+
+def test_nothing_is_measured_that_does_not_draw_the_same(setting, monkeypatch):
+    setting.progress(0, 1, "nothing")
+    monkeypatch.setattr(drawing.drawing, "ours", lambda: torch.zeros_like)
+    monkeypatch.setattr(drawing.drawing, "theirs", lambda: torch.ones_like)
+    with pytest.raises(RuntimeError, match=r"must draw the same image, and they differ by 0\.5000"):
+        list(drawing.run(setting))
 
 
 @pytest.mark.slow
