@@ -127,8 +127,7 @@ RACE = Race(
     name="sampling",
     title="Sampling",
     method="The shipped U-Net of digits, told the class, drawn by our samplers and by diffusers' schedulers\n"
-    "in turns, from the same noise. The distance is that of the next race; its floor is of as many\n"
-    "images.",
+    "in turns, from the same noise. The distance is that of the race for quality.",
     run=run,
     inputs=(
         "benchmarks/races/sampling.py",
