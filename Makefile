@@ -15,7 +15,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab hub test quick build site picture lint lock doctor clean packages
+.PHONY: help env lab hub test quick build site picture lint lock bench doctor clean packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ lint: env ## ruff and mypy
 
 lock: env ## pin the dependencies of pyproject.toml anew (ARGS="--upgrade" takes newer versions)
 	@.ci/lock $(ARGS)
+
+bench: env ## race against peers, on a quiet machine: benchmarks/RESULTS.md (ARGS="--quick", ARGS="--minutes 10")
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 doctor: env ## say what is missing or wrong on this machine, and what to do
 	@$(BIN)/course doctor $(ARGS)

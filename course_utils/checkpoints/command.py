@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from course_utils.checkpoints.recipes import CHAPTERS, save_released, train_released
-from course_utils.training import FOLDER, TrainStep
+from course_utils.checkpoints.recipes import CHAPTERS, ranks, save_released, train_released
+from course_utils.training import FOLDER, Card, TrainStep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +32,27 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out / args.chapter
     if not _writable(folder):
         return _refuse(f"{folder} cannot be written. Choose another folder with --out.")
-    for name in names:
-        model, card = train_released(args.chapter, name, Progress(), args.steps, args.out)
-        path = save_released(args.chapter, name, model, card, args.out)
-        print(f"{path}  {path.stat().st_size / 1e6:.2f} MB  {card.seconds} s  {card.quality}", flush=True)
+    alone = {name: why for name, why in recipes.ALONE.items() if name in names}
+    if alone and ranks.launched() > 1:
+        reasons = ", ".join(f"{name} ({why})" for name, why in alone.items())
+        return _refuse(f"several processes cannot share {reasons}. Train it without torchrun.")
+    with ranks.joined():
+        for name in names:
+            model, card = train_released(args.chapter, name, Progress(), args.steps, args.out)
+            if ranks.is_first():
+                path = save_released(args.chapter, name, model, card, args.out)
+                size = f"{path.stat().st_size / 1e6:.2f} MB"
+                print(f"{path}  {size}  {_pace(card)}  {card.quality}", flush=True)
+            ranks.wait()  # the next stage may read what this one wrote
     return 0
+
+
+def _pace(card: Card) -> str:
+    """How long it took; shared by several processes, also what each of them did."""
+    if (count := ranks.launched()) == 1:
+        return f"{card.seconds} s"
+    each = card.steps * card.batch_size / count / max(card.seconds, 1)
+    return f"{card.seconds} s  {count} processes of {each:.0f} images/s each"
 
 
 class Progress:
@@ -49,6 +65,8 @@ class Progress:
         self.first = 1  # a resumed run begins later
 
     def __call__(self, label: str, record: TrainStep, steps: int) -> None:
+        if not ranks.is_first():
+            return
         now = time.perf_counter()
         if label != self.label:
             self.label, self.start, self.shown, self.first = label, now, now, record.step
@@ -66,7 +84,8 @@ class Progress:
 
 
 def _refuse(reason: str) -> int:
-    print(f"course train: {reason}", file=sys.stderr)
+    if ranks.is_first():
+        print(f"course train: {reason}", file=sys.stderr)
     return 2
 
 

@@ -1,5 +1,6 @@
 """What retrains the released models: a module a chapter, with NAMES and make(name, report, steps).
 
+ALONE names those that several processes cannot share, and why: see ranks.
 tiny-sd is trained in stages: its make is told the folder where the earlier ones lie, and it writes by itself.
 """
 

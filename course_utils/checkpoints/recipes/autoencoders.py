@@ -12,6 +12,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from course_utils.autoencoders import ConvAE, he_init, principal_axes, reconstruction_error, train_step
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.metrics import roc_auc
@@ -22,6 +23,7 @@ LATENT_DIMS = (2, 4, 8, 16, 32, 64)
 NORMAL_CLASS = 0
 ONE_CLASS_LATENT = 8
 NAMES = (*(f"latent-{d}" for d in LATENT_DIMS), f"one-class-{NORMAL_CLASS}")
+ALONE = {f"one-class-{NORMAL_CLASS}": "the last batch of an epoch has any size"}
 STEPS = {"latent": 5_000, "one-class": 1_000}
 SPREAD_SEEDS = (0, 1, 2)
 
@@ -36,7 +38,7 @@ def fit_autoencoder(
     seconds = fit(
         model,
         x,
-        lambda batch, optimizer: train_step(model, batch, optimizer),
+        lambda batch, optimizer: train_step(model, ranks.mine(batch), optimizer),
         steps=steps,
         seed=seed,
         report=report,

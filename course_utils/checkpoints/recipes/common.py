@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.data import batches
 from course_utils.runtime import profile
 from course_utils.training import TrainStep, train
@@ -35,7 +36,8 @@ def fit(
     Args:
         model: on the profile's device; afterwards in evaluation mode on the CPU.
         x: (N, ...), what batches are taken from: images, or positions of examples.
-        step: step(batch, optimizer) makes one update and returns its loss.
+        step: step(batch, optimizer) makes one update and returns its loss. It is given the whole batch,
+            draws for all of it, and learns from ranks.mine of it.
         seed: of the order of the examples.
         report: called after every update.
         lr: learning rate at the start.
@@ -45,10 +47,11 @@ def fit(
         wall-clock of the loop, seconds.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    ranks.average_before(optimizer)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
 
     def update(batch: Tensor) -> float:
-        loss = step(batch, optimizer)
+        loss = ranks.mean(step(batch, optimizer))
         if falling:
             schedule.step()
         return loss

@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from course_utils.autoencoders import ConvAE, he_init
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.denoising import DenseDenoiser, add_noise, cover_squares, psnr, restoration_step
@@ -29,6 +30,7 @@ SWEEP = (0.0, 0.1, 0.2, 0.4, 0.8)  # sigma of training
 LEVELS = (0.05, 0.1, 0.2, 0.4, 0.8)  # sigma of testing
 SQUARE = 12  # pixels
 NAMES = ("conv-0.2", "conv-any", "dense-0.5", "squares")
+ALONE: dict[str, str] = {}
 STEPS = 3_000
 
 Corruption = Callable[[Tensor, Generator], Tensor]
@@ -71,7 +73,8 @@ def fit_denoiser(
     generator = torch.Generator().manual_seed(0)
 
     def step(clean: Tensor, optimizer: Optimizer) -> float:
-        return restoration_step(model, corrupt(clean, generator), clean, optimizer)
+        noisy = corrupt(clean, generator)
+        return restoration_step(model, ranks.mine(noisy), ranks.mine(clean), optimizer)
 
     return fit(model.to(profile().device), x, step, steps=steps, seed=0, report=report)
 

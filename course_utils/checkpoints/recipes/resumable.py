@@ -1,4 +1,4 @@
-"""A training run that can be killed: started again, it goes on, draw for draw."""
+"""A training run that can be killed: started again, it goes on, draw for draw. Shared ones: see ranks."""
 
 import copy
 import io
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.diffusion.unet import ema_update
 from course_utils.runtime import profile
 from course_utils.training import TrainStep, write_atomically
@@ -62,10 +63,14 @@ class Resumable(ABC):
         self.steps, self.file, self.done, self.seconds = steps, file, 0, 0.0
         if file.is_file():
             self._restore()
+        if ranks.mean(self.done) != self.done:
+            raise ValueError(
+                f"train: the processes found different states of {file}: they must share one working folder."
+            )
 
     @abstractmethod
     def loss(self) -> Tensor:
-        """Of the next batch; everything random comes from self.generator."""
+        """Of the next batch, this process's part of it; everything random comes from self.generator."""
 
     def records(self) -> Iterator[TrainStep]:
         """Update until all steps are done."""
@@ -75,7 +80,7 @@ class Resumable(ABC):
             self.done += 1
             now = time.perf_counter()
             self.seconds = now - start
-            if now - written > SAVE_EVERY or self.done == self.steps:
+            if ranks.is_first() and (now - written > SAVE_EVERY or self.done == self.steps):
                 self._write()
                 written = now
             yield TrainStep(self.done, loss)
@@ -83,6 +88,11 @@ class Resumable(ABC):
     def trained(self, *, averaged: bool = True) -> nn.Module:
         """The network, ready for use on the CPU: the average of its weights, or those of the last update."""
         return (self.average if averaged else self.model).cpu().eval()
+
+    def forget(self) -> None:
+        """Remove the state: the recipe is over."""
+        if ranks.is_first():
+            self.file.unlink(missing_ok=True)
 
     def _update(self) -> float:
         for group in self.optimizer.param_groups:
@@ -92,11 +102,12 @@ class Resumable(ABC):
         loss = self.loss()
         self.optimizer.zero_grad()
         loss.backward()
+        ranks.average_gradients(self.model.parameters())
         if self.clip < math.inf:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
         ema_update(self.average, self.model, min(self.ema_decay, (1 + self.done) / (10 + self.done)))
-        return loss.item()
+        return ranks.mean(loss.item())
 
     def _write(self) -> None:
         state = {part: getattr(self, part).state_dict() for part in STATE}

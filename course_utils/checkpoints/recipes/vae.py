@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.common import BATCH_SIZE, Report, fit, rounded
 from course_utils.data import load
 from course_utils.metrics import feature_distance
@@ -37,6 +38,7 @@ from course_utils.vae import (
 
 BETAS = (0.0, 0.25, 4.0, 16.0)
 NAMES = ("latent-32", "latent-2", *(f"beta-{beta:g}" for beta in BETAS), "neighbours")
+ALONE = {"neighbours": "its updates draw for the images that they are given, not for a whole batch"}
 STEPS = {"latent": 40_000, "beta": 20_000, "neighbours": 3_000}
 IWAE_SAMPLES = 500
 SPREAD_SEEDS = (0, 1, 2)
@@ -100,7 +102,7 @@ def fit_vae(
 
     def step(x: Tensor, optimizer: Optimizer) -> float:
         eps = torch.randn(len(x), latent_dim, generator=generator).to(device)
-        return train_step(model, x, eps, optimizer, beta)
+        return train_step(model, ranks.mine(x), ranks.mine(eps), optimizer, beta)
 
     return model, fit(model, binary_mnist("train"), step, steps=steps, seed=0, report=report)
 

@@ -27,6 +27,7 @@ MAKERS: dict[str, Maker] = {
     "stability": stability.make,
 }
 NAMES = tuple(MAKERS)
+ALONE = dict.fromkeys(NAMES, "two networks take turns, and BatchNorm looks at a whole batch")
 
 
 def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:

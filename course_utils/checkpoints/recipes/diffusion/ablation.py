@@ -124,7 +124,7 @@ def make(report: Report, steps: int | None) -> tuple[nn.Module, Card]:
         command="course train diffusion --only ablation",
     )
     for run in runs.values():
-        run.file.unlink(missing_ok=True)
+        run.forget()
     return SampleSheet.of({name: images[:KEPT] for name, images in drawn.items()}), card
 
 

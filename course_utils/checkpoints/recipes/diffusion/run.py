@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.resumable import Resumable
 from course_utils.diffusion.forward import q_sample
 from course_utils.diffusion.guidance import drop_labels
@@ -66,11 +67,13 @@ class Run(Resumable):
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Positions of images, their levels, their noise, and numbers that decide which labels are hidden.
 
-        The last are drawn even where no labels are told: all networks see the same images and the same noise.
+        Drawn for the whole batch; what comes back is this process's part. The last are drawn even where no
+        labels are told: all networks see the same images and the same noise.
         """
         device, size = self.images.device, (BATCH_SIZE,)
         chosen = torch.randint(len(self.images), size, generator=self.generator)
         t = torch.randint(len(self.abar), size, generator=self.generator)
         noise = torch.randn(*size, *self.images.shape[1:], generator=self.generator)
         u = torch.rand(size, generator=self.generator)
-        return chosen.to(device), t.to(device), noise.to(device), u.to(device)
+        chosen, t, noise, u = (ranks.mine(x).to(device) for x in (chosen, t, noise, u))
+        return chosen, t, noise, u

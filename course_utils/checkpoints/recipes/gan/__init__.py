@@ -35,6 +35,7 @@ SYSTEMS = {
 }
 STEPS = {"mnist": 8_000, "small": 20_000, "small-wrong-range": 20_000}
 NAMES = (*SYSTEMS, "ring")
+ALONE = dict.fromkeys(NAMES, "two networks take turns, each with draws of its own")
 
 
 def make(name: str, report: Report, steps: int | None) -> tuple[nn.Module, Card]:

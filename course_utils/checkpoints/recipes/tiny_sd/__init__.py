@@ -27,6 +27,7 @@ from course_utils.training import Card, save_card
 
 STAGES = {"judge": judge, "autoencoder": autoencoder, "text-to-image": text_to_image, "edges": edges}
 NAMES = tuple(STAGES)
+ALONE = {"judge": "it has BatchNorm, which looks at a whole batch"}
 
 
 def make(name: str, report: Report, steps: int | None, folder: Path) -> tuple[Any, Card]:
@@ -53,7 +54,7 @@ def make(name: str, report: Report, steps: int | None, folder: Path) -> tuple[An
         quality=rounded(stage.measure(model, folder)),
         command=f"course train {FAMILY} --only {name}",
     )
-    run.file.unlink(missing_ok=True)
+    run.forget()
     return model, card
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.resumable import Resumable
 from course_utils.checkpoints.recipes.tiny_sd.judge import real_scenes, shares
 from course_utils.checkpoints.recipes.tiny_sd.parts import DTYPE, FAMILY, load_judge, require_stages
@@ -46,8 +47,9 @@ class AutoencoderRun(Resumable):
 
     def loss(self) -> Tensor:
         scenes = training_scenes(BATCH_SIZE, generator=self.generator)
-        images = render(scenes, self.digits, generator=self.generator).to(self.device)
-        eps = torch.randn(BATCH_SIZE, 4, 8, 8, generator=self.generator).to(self.device)
+        images = render(scenes, self.digits, generator=self.generator)
+        eps = torch.randn(BATCH_SIZE, 4, 8, 8, generator=self.generator)
+        images, eps = (ranks.mine(x).to(self.device) for x in (images, eps))
         with profile().autocast():
             moments = self.model.encode(images).float()
             decoded = self.model.decode(sample_latents(moments, eps, 1.0)).float()

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.resumable import Resumable
 from course_utils.checkpoints.recipes.tiny_sd.parts import DTYPE, FAMILY, load_pipeline, require_stages
 from course_utils.checkpoints.recipes.tiny_sd.quality import PIECE, drawn, first_latents
@@ -73,22 +74,22 @@ class EdgesRun(Resumable):
 
     def loss(self) -> Tensor:
         chosen = torch.randint(len(self.data.scenes), (BATCH_SIZE,), generator=self.generator)
-        t = torch.randint(len(self.abar), (BATCH_SIZE,), generator=self.generator).to(self.device)
-        eps, noise = torch.randn(2, BATCH_SIZE, 4, 8, 8, generator=self.generator).to(self.device)
-        there = chosen.to(self.device)
+        t = torch.randint(len(self.abar), (BATCH_SIZE,), generator=self.generator)
+        eps, noise = torch.randn(2, BATCH_SIZE, 4, 8, 8, generator=self.generator)
+        context = self._context(chosen)
+        there, t, eps, noise = (ranks.mine(x).to(self.device) for x in (chosen, t, eps, noise))
         latents = sample_latents(self.data.moments[there].float(), eps, self.scaling_factor)
         x_t = q_sample(latents, t, self.abar, noise)
         hint = self.data.hints[there].float() / 255
         with profile().autocast():
-            noise_pred = controlled(self.unet, self.model, hint)(x_t, t, self._context(chosen))
+            noise_pred = controlled(self.unet, self.model, hint)(x_t, t, context)
         return torch.nn.functional.mse_loss(noise_pred.float(), noise)
 
     def _context(self, chosen: Tensor) -> Tensor:
         captions = self.data.scenes[chosen].captions(generator=self.generator)
         hidden = torch.rand(len(captions), generator=self.generator) < HIDDEN_CAPTIONS
-        return self.told.context(
-            ["" if hide else text for text, hide in zip(captions, hidden.tolist(), strict=True)]
-        )
+        told = ["" if hide else text for text, hide in zip(captions, hidden.tolist(), strict=True)]
+        return self.told.context(ranks.mine(told))
 
 
 def start(steps: int, file: Path, folder: Path) -> EdgesRun:

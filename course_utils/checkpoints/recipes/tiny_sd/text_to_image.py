@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.resumable import Resumable
 from course_utils.checkpoints.recipes.tiny_sd.parts import (
     DTYPE,
@@ -166,13 +167,15 @@ class TextToImageRun(Resumable):
 
     def loss(self) -> Tensor:
         chosen = torch.randint(len(self.pool.scenes), (BATCH_SIZE,), generator=self.generator)
-        t = torch.randint(len(self.abar), (BATCH_SIZE,), generator=self.generator).to(self.device)
-        eps, noise = torch.randn(2, BATCH_SIZE, 4, 8, 8, generator=self.generator).to(self.device)
-        moments = self.pool.moments[chosen.to(self.device)].float()
+        t = torch.randint(len(self.abar), (BATCH_SIZE,), generator=self.generator)
+        eps, noise = torch.randn(2, BATCH_SIZE, 4, 8, 8, generator=self.generator)
+        ids = self._ids(chosen)
+        there, t, eps, noise = (ranks.mine(x).to(self.device) for x in (chosen, t, eps, noise))
+        moments = self.pool.moments[there].float()
         latents = sample_latents(moments, eps, self.pool.scaling_factor)
         x_t = q_sample(latents, t, self.abar, noise)
         with profile().autocast():
-            noise_pred = self.model(x_t, t, self._ids(chosen))
+            noise_pred = self.model(x_t, t, ids)
         error = (noise_pred.float() - noise).square().mean(dim=(1, 2, 3))
         weight = (1 / self.abar[t]).clamp(max=MAX_WEIGHT).float()
         return (weight * error).mean()
@@ -182,4 +185,4 @@ class TextToImageRun(Resumable):
         captions = self.pool.scenes[chosen].captions(generator=self.generator)
         hidden = torch.rand(len(captions), generator=self.generator) < HIDDEN_CAPTIONS
         told = ["" if hide else text for text, hide in zip(captions, hidden.tolist(), strict=True)]
-        return self.words(told).to(self.device)
+        return self.words(ranks.mine(told)).to(self.device)
