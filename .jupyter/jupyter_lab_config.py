@@ -1,6 +1,6 @@
 """What `make lab` sets in JupyterLab. The JSON files beside this one turn off what a student has no use for:
 they leave nbgrader's list of assignments and Validate; formgrader is the instructor's, the news is nobody's.
-They also save what widgets show with the notebook: opened again, it would say "model not found" in their place.
+They also save what widgets show along with the notebook, which opens with "model not found" otherwise.
 """
 
 c = get_config()  # noqa: F821  (traitlets defines it)
