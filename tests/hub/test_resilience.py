@@ -105,9 +105,7 @@ def dora(hub, log_in, line):
     words = dora.page.locator(".jp-Dialog").get_by_role("button", name=re.compile("Close|Dismiss")).last
     dora.page.add_locator_handler(words, lambda button: button.click())
     open_notebook(dora.page, line)
-    dora.page.keyboard.press("Escape")
-    for _ in cells:
-        dora.page.keyboard.press("Shift+Enter")
+    dora.menu("Run", "Run All Cells")
     expect(widget(dora.page).locator(".caption")).to_contain_text("Step")
     dora.page.keyboard.press("Control+S")
     return dora
