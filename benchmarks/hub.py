@@ -230,7 +230,7 @@ class Kernel:
     async def connect(cls, client: httpx.AsyncClient, path: str) -> "Kernel":
         kernel = cls()
         address = str(client.base_url).replace("http", "ws", 1).rstrip("/") + f"{path}/channels"
-        # Taken as they come: a client that does not read does not answer its server's pings, and is hung up on.
+        # Taken as they come: who does not read does not answer the pings of the server, and is hung up on.
         kernel.messages = asyncio.Queue()
         kernel.socket = await websocket_connect(
             HTTPRequest(address, headers={"Authorization": client.headers["Authorization"]}),
