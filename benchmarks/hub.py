@@ -230,8 +230,11 @@ class Kernel:
     async def connect(cls, client: httpx.AsyncClient, path: str) -> "Kernel":
         kernel = cls()
         address = str(client.base_url).replace("http", "ws", 1).rstrip("/") + f"{path}/channels"
+        # Taken as they come: who does not read does not answer the pings of the server, and is hung up on.
+        kernel.messages = asyncio.Queue()
         kernel.socket = await websocket_connect(
-            HTTPRequest(address, headers={"Authorization": client.headers["Authorization"]})
+            HTTPRequest(address, headers={"Authorization": client.headers["Authorization"]}),
+            on_message_callback=kernel.messages.put_nowait,
         )
         return kernel
 
@@ -250,7 +253,9 @@ class Kernel:
         await self.socket.write_message(json.dumps({**message, "content": content, "buffers": []}))
         shown, replied, idle = "", False, False
         while not (replied and idle):
-            answer = json.loads(await self.socket.read_message())
+            answer = json.loads(await self.messages.get() or "null")
+            if answer is None:
+                raise RuntimeError("The server has closed its line to the kernel.")
             if answer["parent_header"].get("msg_id") != number:
                 continue
             kind, said = answer["header"]["msg_type"], answer["content"]

@@ -182,7 +182,7 @@ class Student:
         submitted.get_by_role("button", name="Fetch Feedback").click()
         submitted.get_by_text("(view feedback)").click()
         self.page.locator(".jp-DirListing-item", has_text=f"{chapter}.html").dblclick()
-        viewer = self.page.frame_locator(".jp-HTMLViewer:not(.lm-mod-hidden) iframe")
+        viewer = self.page.frame_locator(".jp-MainAreaWidget:not(.lm-mod-hidden) iframe")
         expect(viewer.get_by_text(f"{chapter} (Score:")).to_be_visible()
         self.person.screenshot(f"{self.person.name}-{chapter}-feedback")
         return flat(viewer.locator("body").inner_text())
