@@ -6,6 +6,7 @@ log_in     log_in(name) is a Person with a tab of their own, whose server has st
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -122,7 +123,8 @@ class Person:
         first, *others = entries
         self.page.get_by_role("menuitem", name=first, exact=True).first.click()
         for entry in others:
-            self.page.locator(".lm-Menu-itemLabel", has_text=entry).last.click()
+            label = re.compile(f"^{re.escape(entry)}$")
+            self.page.locator(".lm-Menu-itemLabel", has_text=label).last.click()
 
     def screenshot(self, name: str, page: Page | None = None) -> None:
         (page or self.page).screenshot(path=SCREENSHOTS / f"hub-{name}.png")

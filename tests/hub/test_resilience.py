@@ -107,7 +107,6 @@ def dora(hub, log_in, line):
     open_notebook(dora.page, line)
     dora.menu("Run", "Run All Cells")
     expect(widget(dora.page).locator(".caption")).to_contain_text("Step")
-    dora.page.keyboard.press("Control+S")
     return dora
 
 
@@ -147,13 +146,13 @@ def test_a_line_that_breaks_is_said_and_the_widget_lives_on(dora, line, complain
 def test_a_saved_notebook_opens_with_widgets_that_say_what_they_lack(dora, line):
     """Its server has been stopped and started, as after a night: nothing has been run since."""
     page = dora.page
-    page.locator(".jp-Cell").first.click()
-    page.keyboard.press("Control+S")
+    dora.menu("File", "Save Notebook")
     saved = dora.home / "slow.ipynb"
     for _ in range(300):
         if "widgets" in nbformat.read(saved, as_version=4).metadata:
             break
         page.wait_for_timeout(200)
+    assert "widgets" in nbformat.read(saved, as_version=4).metadata
     page.goto(f"{line.address}/hub/home")
     button = page.get_by_role("button", name="Stop My Server")
     button.click()
