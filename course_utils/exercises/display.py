@@ -23,15 +23,16 @@ CELL = "padding: 0.1em 1.2em 0.1em 0; text-align: left;"
 
 
 def as_text(verdict: Verdict) -> str:
-    """A headline, then the message."""
-    return f"{_headline(verdict)}\n{verdict.message}"
+    """A headline, the name of the mistake if it is a known one, then the message."""
+    return "\n".join([_headline(verdict), *_mistake(verdict), verdict.message])
 
 
 def as_html(verdict: Verdict, with_seed: bool = True) -> str:
-    """The headline, the message in paragraphs, the criteria folded away, the seed that drew the cases."""
+    """What the text says, in paragraphs; the criteria folded away, the seed that drew the cases."""
     headline, *rest = _headline(verdict).split(": ", 1)
     paragraphs = "".join(
-        f'<p style="margin: 0.3em 0;">{escape(line)}</p>' for line in verdict.message.splitlines()
+        f'<p style="margin: 0.3em 0;">{escape(line)}</p>'
+        for line in [*_mistake(verdict), *verdict.message.splitlines()]
     )
     rows = "".join(_row(result) for result in verdict.criteria)
     table = f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'
@@ -68,6 +69,10 @@ def show(html: str, text: str) -> None:
 
 def _headline(verdict: Verdict) -> str:
     return f"{verdict.exercise}: {verdict.status}, {verdict.score:g} of {_points(verdict.points)}"
+
+
+def _mistake(verdict: Verdict) -> list[str]:
+    return [f"Known mistake: {verdict.misconception}."] if verdict.misconception else []
 
 
 def _points(points: float) -> str:

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,6 +145,15 @@ def test_the_card_says_what_the_text_says(answer: Any) -> None:
     assert verdict.status in html and verdict.status in text
     assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in html or answer is not scripted
     assert html.count("<tr>") == len(verdict.criteria)
+
+
+def test_a_known_mistake_is_named() -> None:
+    verdict = grade(ERROR, doubled, seed=1)
+    named = replace(verdict, misconception="twice-as-much")
+    assert as_text(named).splitlines()[1] == "Known mistake: twice-as-much."
+    assert ">Known mistake: twice-as-much.<" in as_html(named)
+    nameless = replace(verdict, misconception=None)
+    assert "Known mistake" not in as_text(nameless) + as_html(nameless)
 
 
 @pytest.fixture

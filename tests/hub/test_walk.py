@@ -241,4 +241,6 @@ def test_chapter_6_names_a_known_mistake_in_its_feedback(teacher, students):
     teacher.give_back(SIXTH)
     verdicts = {one.id: one for one in teacher.result(SIXTH, "ben").exercises}
     assert verdicts["forward_diffusion.q_sample"].misconception == "without-roots"
-    assert hint_of("forward_diffusion.q_sample", "without-roots") in ben.read_feedback(SIXTH)
+    said = ben.read_feedback(SIXTH)
+    assert "Known mistake: without-roots." in said
+    assert hint_of("forward_diffusion.q_sample", "without-roots") in said
