@@ -279,6 +279,10 @@ class Notebook:
             [name, arguments],
         )
 
+    def end_kernel(self) -> None:
+        """Without it, each notebook would hold its gigabyte until the server ends."""
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
     def run_all(self) -> None:
         """Run all cells, and wait until the kernel has done them."""
         self.command("notebook:run-all-cells")

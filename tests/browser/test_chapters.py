@@ -24,7 +24,8 @@ def chapter(request, lab, open_notebook):
     shutil.copy(ROOT / "notebooks" / f"{request.param}.ipynb", lab.root)
     notebook = open_notebook(f"{request.param}.ipynb")
     notebook.run_all()
-    return SimpleNamespace(name=request.param, widgets=notebook.widgets())
+    yield SimpleNamespace(name=request.param, widgets=notebook.widgets())
+    notebook.end_kernel()
 
 
 def test_run_all_passes_through_unsolved_exercises(chapter, page):
