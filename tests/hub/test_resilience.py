@@ -153,14 +153,15 @@ def test_a_saved_notebook_opens_with_widgets_that_say_what_they_lack(dora, line)
             break
         page.wait_for_timeout(200)
     assert "widgets" in nbformat.read(saved, as_version=4).metadata
-    page.goto(f"{line.address}/hub/home")
+    page.goto(f"{line.address}/hub/home", wait_until="networkidle")  # until then the button does nothing
     button = page.get_by_role("button", name="Stop My Server")
     button.click()
     expect(button).to_be_hidden()
     page.goto(f"{line.address}/hub/spawn")
     page.wait_for_url("**/user/dora/lab**")
     open_notebook(page, line)
-    expect(widget(page).locator(".caption")).to_contain_text("4.0 pixels across.")
+    expect(widget(page).locator(".caption")).to_have_text(MESSAGES["silent"])
     assert page.get_by_text("model not found").count() == 0
-    expect(choose_steps(page, 2)).to_have_text(MESSAGES["silent"])
     dora.screenshot("reopened")
+    dora.menu("Run", "Run All Cells")
+    expect(widget(page).locator(".caption")).to_have_text(COMPUTED.format(5))
