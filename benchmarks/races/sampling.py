@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from benchmarks.judge import Judge
 from benchmarks.records import Row, alone, beside, measured
@@ -28,7 +28,7 @@ CLASSES = 10
 TOLERANCE = 1.5  # a distance of so many times the floor counts as reached
 
 Way = tuple[str, str, int]  # whose, which sampler, how many steps
-Draw = Callable[[UNet, Tensor, Tensor, int], Tensor]  # (network, x_T, labels, steps) -> x_0
+Draw = Callable[[UNet, Tensor, Tensor, int, Generator], Tensor]  # (network, x_T, labels, steps, noise) -> x_0
 
 
 def run(setting: Setting) -> Iterator[Row]:
@@ -38,14 +38,18 @@ def run(setting: Setting) -> Iterator[Row]:
     ways = [(side, name, n) for name in OURS for n in steps for side in SIDES]
     rates: dict[Way, list[float]] = {way: [] for way in ways}
     drawn: dict[Way, list[Tensor]] = {way: [] for way in ways}
-    generator, labels = torch.Generator().manual_seed(1), (torch.arange(size) % CLASSES).to(setting.device)
+    fresh = {
+        way: Generator(setting.device).manual_seed(2) for way in ways
+    }  # of steps: goes on from piece to piece
+    generator, labels = Generator().manual_seed(1), (torch.arange(size) % CLASSES).to(setting.device)
     for piece in range(pieces):
         x_T = torch.randn(size, 1, 32, 32, generator=generator).to(setting.device)
         for place, (side, name, n) in enumerate(ways):
             setting.progress(piece * len(ways) + place, pieces * len(ways), f"{side}: {name}, {n} steps")
-            images, seconds = timed(partial(SIDES[side][name], model, x_T, labels, n), setting)
-            rates[side, name, n].append(size / seconds)
-            drawn[side, name, n].append(images)
+            way = side, name, n
+            images, seconds = timed(partial(SIDES[side][name], model, x_T, labels, n, fresh[way]), setting)
+            rates[way].append(size / seconds)
+            drawn[way].append(images)
     judge = Judge(setting.pick(tiny=20, quick=2_000, full=10_000))
     yield from rows({way: torch.cat(images) for way, images in drawn.items()}, rates, steps, judge)
 
@@ -85,23 +89,22 @@ def fastest(side: str, goal: float, distance: dict[Way, float], rates: dict[Way,
     return max(near, key=lambda way: measured(rates[way]).value, default=None)
 
 
-def our(sampler: str, model: UNet, x_T: Tensor, labels: Tensor, steps: int) -> Tensor:
+def our(sampler: str, model: UNet, x_T: Tensor, labels: Tensor, steps: int, fresh: Generator) -> Tensor:
     """By one of the samplers of chapter 8."""
-    fresh = torch.Generator(x_T.device).manual_seed(2)
     return quality.last_state(
         SAMPLERS[sampler](partial(model, labels=labels), x_T, abar(), steps, generator=fresh)
     )
 
 
 @torch.no_grad()
-def their(sampler: str, model: UNet, x_T: Tensor, labels: Tensor, steps: int) -> Tensor:
+def their(sampler: str, model: UNet, x_T: Tensor, labels: Tensor, steps: int, fresh: Generator) -> Tensor:
     """By a scheduler of diffusers, which keeps guesses in [-1, 1], too."""
     scheduler, options, x = scheduler_of(sampler), {"eta": 1.0} if sampler == "DDIM, eta = 1" else {}, x_T
     scheduler.set_timesteps(steps)
     for t in scheduler.timesteps:
         with profile().autocast():
             noise_pred = model(x, t.expand(len(x)).to(x.device), labels)
-        x = scheduler.step(noise_pred.float(), t, x, **options).prev_sample
+        x = scheduler.step(noise_pred.float(), t, x, generator=fresh, **options).prev_sample
     return x
 
 

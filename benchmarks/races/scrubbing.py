@@ -89,7 +89,7 @@ WATCH = """
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    rounds = setting.pick(tiny=1, quick=5, full=25)
+    rounds = setting.pick(tiny=1, quick=5, full=20)  # interact begins in the middle of the 50
     names = {"client": "frames in the browser", "kernel": "frames from the kernel"}
     chromium = shutil.which("chromium")
     if chromium is None:
