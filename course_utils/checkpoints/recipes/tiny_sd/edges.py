@@ -13,7 +13,13 @@ from torch import Tensor
 
 from course_utils.checkpoints.recipes import ranks
 from course_utils.checkpoints.recipes.resumable import Resumable
-from course_utils.checkpoints.recipes.tiny_sd.parts import DTYPE, FAMILY, load_pipeline, require_stages
+from course_utils.checkpoints.recipes.tiny_sd.parts import (
+    DTYPE,
+    FAMILY,
+    load_pipeline,
+    require_stages,
+    some_captions,
+)
 from course_utils.checkpoints.recipes.tiny_sd.quality import PIECE, drawn, first_latents
 from course_utils.data import load
 from course_utils.data.scenes import Scenes, edges, render, training_scenes
@@ -86,9 +92,7 @@ class EdgesRun(Resumable):
         return torch.nn.functional.mse_loss(noise_pred.float(), noise)
 
     def _context(self, chosen: Tensor) -> Tensor:
-        captions = self.data.scenes[chosen].captions(generator=self.generator)
-        hidden = torch.rand(len(captions), generator=self.generator) < HIDDEN_CAPTIONS
-        told = ["" if hide else text for text, hide in zip(captions, hidden.tolist(), strict=True)]
+        told = some_captions(self.data.scenes[chosen], HIDDEN_CAPTIONS, generator=self.generator)
         return self.told.context(ranks.mine(told))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from course_utils.classifier import SceneClassifier
+from course_utils.data.scenes import Scenes
 from course_utils.runtime import profile
 from course_utils.stable_diffusion import weights
 from course_utils.stable_diffusion.autoencoder_kl import AutoencoderKL
@@ -47,3 +48,10 @@ def load_autoencoder(folder: Path) -> AutoencoderKL:
 def load_pipeline(folder: Path) -> StableDiffusion:
     """What the third stage completes, on the profile's device."""
     return weights.load(folder / FAMILY, device=str(profile().device))
+
+
+def some_captions(scenes: Scenes, hidden: float, *, generator: torch.Generator) -> list[str]:
+    """A caption for each scene; a share `hidden`, 0..1, of them is empty, so that guidance is learnt."""
+    captions = scenes.captions(generator=generator)
+    hide = torch.rand(len(captions), generator=generator) < hidden
+    return ["" if gone else text for text, gone in zip(captions, hide.tolist(), strict=True)]

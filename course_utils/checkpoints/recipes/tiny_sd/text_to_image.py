@@ -21,6 +21,7 @@ from course_utils.checkpoints.recipes.tiny_sd.parts import (
     load_autoencoder,
     load_judge,
     require_stages,
+    some_captions,
 )
 from course_utils.checkpoints.recipes.tiny_sd.quality import asked_for, by_kind, prompt_accuracy
 from course_utils.data import load
@@ -182,7 +183,5 @@ class TextToImageRun(Resumable):
 
     def _ids(self, chosen: Tensor) -> Tensor:
         """The captions, some of them hidden."""
-        captions = self.pool.scenes[chosen].captions(generator=self.generator)
-        hidden = torch.rand(len(captions), generator=self.generator) < HIDDEN_CAPTIONS
-        told = ["" if hide else text for text, hide in zip(captions, hidden.tolist(), strict=True)]
+        told = some_captions(self.pool.scenes[chosen], HIDDEN_CAPTIONS, generator=self.generator)
         return self.words(ranks.mine(told)).to(self.device)
