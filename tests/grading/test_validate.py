@@ -92,7 +92,7 @@ def test_nbgrader_validate_says_what_check_says(course, home):
     solved, half, untouched = re.split(r"(?=VALIDATION FAILED)", told)
     assert "Success! Your notebook passes all the tests." in solved
     assert "VALIDATION FAILED ON 1 CELL(S)" in half
-    assert f"{EXERCISE}: partly right, 1 of 2 points\n    Your size is one too large where" in half
+    assert f"{EXERCISE}: partly right, 1 of 2 points\n    Known mistake: rounds-up.\n    Your size is" in half
     assert f"{EXERCISE}: not attempted yet, 0 of 2 points" in untouched
 
 
@@ -151,6 +151,6 @@ def test_the_validate_button_says_why(ask):
     (failed,) = ask("assignments/validate", {"path": "home/half.ipynb"})["value"]["failed"]
     assert failed["source"] == f'check("{EXERCISE}", conv_out_size)'
     assert failed["raw_error"].startswith(
-        f"{EXERCISE}: partly right, 1 of 2 points\nYour size is one too large"
+        f"{EXERCISE}: partly right, 1 of 2 points\nKnown mistake: rounds-up.\nYour size is one too large"
     )
     assert "Case:" in failed["raw_error"]
