@@ -97,7 +97,7 @@ def machine(clone, programs):
 NO_MIRROR = {"PIP_INDEX_URL": "", "UV_DEFAULT_INDEX": ""}
 INSTALLED = [
     "python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt",
-    "uv pip sync --quiet --python .venv --require-hashes requirements.txt",
+    "uv pip sync --quiet --python .venv --compile-bytecode --require-hashes requirements.txt",
     "uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .",
 ]
 CREATED = ["python3 --version", "python3 -m venv --clear .venv"]
