@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -21,6 +22,10 @@ SETTINGS = tempfile.TemporaryDirectory(prefix="course-tests-")
 atexit.register(SETTINGS.cleanup)
 NOWHERE = "http://127.0.0.1:9"
 CI = os.environ.get("CI") == "true"
+CHROMIUM = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 PARTS = ("nbgrader", "browser", "notebook", "unit")  # the longest first, so that no worker waits at the end
 
 for variable in [name for name in os.environ if name.startswith(("COURSE_", "JUPYTER", "IPYTHON"))]:
@@ -51,6 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not any(item.get_closest_marker(part) for part in PARTS):
             item.add_marker("notebook" if item.path.suffix == ".ipynb" else "unit")
     items.sort(key=lambda item: [bool(item.get_closest_marker(part)) for part in PARTS], reverse=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    """A running Chromium, as playwright's Browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        yield browser
+        browser.close()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -28,10 +28,6 @@ from benchmarks.runner import Race
 from benchmarks.setting import Setting
 
 TOKEN = "course"
-PAUSE = (
-    "Frames from the kernel: 250 ms of it are a pause, on purpose. A computation of seconds must not begin "
-    "for every value that a drag passes; what is cheap to compute is sent to the browser beforehand."
-)
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server"]
 PEER = "interact and matplotlib"
 PATIENCE = 120  # seconds for JupyterLab and for all cells
@@ -109,8 +105,7 @@ def run(setting: Setting) -> Iterator[Row]:
         found = in_turns(page, rounds, setting)
         browser.close()
     for contender, name in names.items():
-        note = PAUSE if contender == "kernel" else ""
-        yield beside(name, "ms", found[contender], PEER, found["interact"], note=note)
+        yield beside(name, "ms", found[contender], PEER, found["interact"])
 
 
 def in_turns(page: Page, rounds: int, setting: Setting) -> dict[str, list[float]]:
@@ -211,8 +206,8 @@ RACE = Race(
     title="Scrubbing",
     method="A grid of 4 × 8 digits changes with a slider, by a real key press in JupyterLab in Chromium;\n"
     "from the key event to the frame after the one in which the picture changed. In the browser our\n"
-    "frames are all there; from the kernel they are computed when they are asked for, a quarter of a\n"
-    "second after the last change.",
+    "frames are all there; from the kernel they are computed when they are asked for, at once where the\n"
+    "last answer took at most a tenth of a second.",
     run=run,
     inputs=("benchmarks/races/scrubbing.py", "course_utils/widgets"),
     seconds={"tiny": 20, "quick": 20, "full": 50},

@@ -11,8 +11,10 @@ A Run holds K frames; runs of other settings may hold another number of them, an
     frames     (K, H, W) uint8            drawn as ink: 0 = the page's background, 255 = full ink
                (K, H, W, 3) uint8         colours as they are
 
-Moving through the frames of a run asks nothing of the kernel. Other settings ask it once, when nothing has
-been changed for a quarter of a second; what is written counts once Enter is pressed or the field is left.
+Moving through the frames of a run asks nothing of the kernel. Other settings ask it: at once where its last
+answer was QUICK, else when nothing has been changed for a PAUSE, so that a drag begins no long computation on
+its way. While it computes, only the newest settings wait. What is written counts once Enter is pressed or the
+field is left.
 Without a kernel, the settings that were computed at first are left, their texts as a selection.
 """
 
@@ -36,6 +38,7 @@ Value = float | str
 Settings = Mapping[str, Value]
 Offer = list[Value] | str  # what a control offers: these values, or to write any text, this one at first
 Place = int | str  # which of its values a control has: its position; of a text, the text itself
+PAUSE, QUICK = 0.25, 0.1  # seconds
 MOST_LETTERS = 200  # of a text that is written
 WITHOUT_KERNEL = "These settings were computed beforehand. Others need a running kernel."
 ROOM = (1120, 640)  # pixels that the enlarged frame of a still may take
@@ -122,13 +125,16 @@ class LiveScrubber(LiveWidget):
         first = self._complete("start", start or {}, first)
         stored = [first, *(self._complete("known", settings, first) for settings in known)]
         runs = {self._positions(settings): self._computed(settings) for settings in stored}
-        records = [self._record(positions, made) for positions, made in runs.items()]
+        made = [self._record(positions, run) for positions, run in runs.items()]
+        records = [(record, pictures.png(sheet)) for record, sheet in made]
         content = {
             "title": title,
             "label": label,
             "choices": [_control(name, offer) for name, offer in self._choices.items()],
             "known": _placed(records),
             "withoutKernel": WITHOUT_KERNEL,
+            "pause": PAUSE,
+            "quick": QUICK,
         }
         pixels = b"".join(sheet for _, sheet in records)
         last = len(self._computed(first).stops) - 1
@@ -142,7 +148,7 @@ class LiveScrubber(LiveWidget):
             for (name, offer), at in places
         }
         record, sheet = self._record(tuple(request["positions"]), self._computed(settings))
-        return record, [sheet]
+        return record, [pictures.png(sheet, quick=True)]
 
     @traitlets.validate("settings")
     def _known_settings(self, proposal: traitlets.Bunch) -> dict[str, Value]:
@@ -203,8 +209,8 @@ class LiveScrubber(LiveWidget):
         self._latest = settings
         return self._runs[positions]
 
-    def _record(self, positions: tuple[Place, ...], run: Run) -> tuple[dict[str, Any], bytes]:
-        """A run as the browser gets it: JSON, and its frames as one PNG file."""
+    def _record(self, positions: tuple[Place, ...], run: Run) -> tuple[dict[str, Any], np.ndarray]:
+        """A run as the browser gets it: JSON, and its frames in one sheet."""
         sheet, tiles = pictures.frame_sheet(np.asarray(run.frames))
         texts = wording.stops(run.stops)
         record = {
@@ -214,7 +220,7 @@ class LiveScrubber(LiveWidget):
             "captions": list(run.captions),
             **tiles,
         }
-        return record, pictures.png(sheet)
+        return record, sheet
 
 
 def _control(name: str, offer: Offer) -> dict[str, Any]:

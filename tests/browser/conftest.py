@@ -16,7 +16,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 import time
@@ -32,7 +31,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_notebook
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path(__file__).with_name("example.py")
@@ -44,15 +43,6 @@ SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-proxy-server",
-]
-CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 expect.set_options(timeout=30_000)  # a shared machine may be slow; nothing here waits for longer than it must
 
 
@@ -140,14 +130,6 @@ def write_notebook(lab: Lab) -> Callable[..., str]:
         return name
 
     return write
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

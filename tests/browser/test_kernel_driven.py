@@ -28,10 +28,13 @@ def example():
 
 @pytest.fixture(scope="module")
 def run(write_notebook, open_notebook):
-    """run(name, patience=20): a new notebook that shows each widget twice, after all its cells have run."""
+    """run(name, patience=20, quick=3600): a notebook that ran and shows each widget twice."""
 
-    def start(name, patience=20):
-        first = f"from course_utils.widgets import live\nlive.PATIENCE = {patience}\n{SOURCE.read_text()}"
+    def start(name, patience=20, quick=3600):
+        first = (
+            "from course_utils.widgets import live, live_scrubber\n"
+            f"live.PATIENCE, live_scrubber.QUICK = {patience}, {quick}\n{SOURCE.read_text()}"
+        )
         notebook = open_notebook(
             write_notebook(name, [new_code_cell(cell) for cell in (first, *WIDGETS, *WIDGETS)])
         )
@@ -129,6 +132,32 @@ def test_the_newest_of_many_changes_wins(scrubber, notebook, example, hold):
     notebook.kernel_prints("print(computed)", "[(3, 4.0, 'across'), (9, 4.0, 'down')]")
     notebook.page.keyboard.press("Home")
     expect(scrubber.caption).to_have_text("Step 3 of 3, 4.0 pixels down.")
+
+
+# Two changes of a slider, 30 ms apart: the browser keeps the order of its timers, however late they are.
+DRAG = """async (slider, [first, last]) => {
+    for (const at of [first, last]) {
+        slider.value = at;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        await new Promise(later => setTimeout(later, 30));
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("quick", "computed"),
+    [(3600, "[(9, 6.0, 'across'), (3, 6.0, 'across')]"), (0, "[(3, 6.0, 'across')]")],
+    ids=["a quick kernel is asked at once", "a slow one when the drag is over"],
+)
+def test_a_drag_begins_no_long_computation_on_its_way(run, quick, computed):
+    notebook = run(f"drag_{quick}.ipynb", quick=quick)
+    scrubber = shown(notebook, "scrubber")
+    scrubber.drag("width", 1)  # the first answer
+    expect(scrubber.caption).to_have_text(ACROSS.format(5, 5, 6.0))
+    notebook.kernel("computed.clear()")
+    scrubber.slider("steps").evaluate(DRAG, ["2", "0"])
+    expect(scrubber.caption).to_have_text(ACROSS.format(3, 3, 6.0))
+    notebook.kernel_prints("print(computed)", computed)
 
 
 def test_runs_of_other_lengths_and_sizes_bring_their_own_slider(scrubber, notebook, example, screenshot):

@@ -4,7 +4,6 @@ import argparse
 import csv
 import itertools
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -350,22 +349,12 @@ def test_results_of_an_older_release_are_told():
     assert "earlier release" not in page(class_report(CHAPTER, a_class()))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("made", [a_class, hostile], ids=["a class", "hostile"])
-def test_the_page_fits_a_phone_and_stays_quiet(browser, made, tmp_path):
+def test_the_page_fits_a_phone_and_stays_quiet(chromium, made, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page(class_report(CHAPTER, made())), encoding="utf-8")
-    view = browser.new_page(viewport={"width": 400, "height": 800})
+    view = chromium.new_page(viewport={"width": 400, "height": 800})
     said: list[str] = []
     view.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     view.on("console", lambda message: said.append(message.text))

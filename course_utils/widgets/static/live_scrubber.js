@@ -1,11 +1,11 @@
 // LiveScrubber: frames that the kernel computes for chosen settings; what has been computed is kept here too.
 
-const PAUSE = 250; // ms without a further change, after which the kernel is asked
-
 async function build(frame) {
   const { label, choices, known, messages, withoutKernel } = frame.content;
+  const [longest, quick] = [frame.content.pause, frame.content.quick].map(seconds => 1000 * seconds);
   const runs = new Map(); // positions of the chosen values, as JSON -> their run
   let [shown, asked, failure, timer] = [null, "", { key: "", text: "" }, 0];
+  let [began, pause] = [0, longest]; // of the last request; ms without a further change before the next
   let [moveSlider, stopControl] = [null, null];
   const picture = new PixelCanvas(1, 1, "frame");
   const room = make("div", { class: "picture" }, picture.canvas);
@@ -23,6 +23,7 @@ async function build(frame) {
   };
   const kernel = new Kernel(frame, {
     take: async (record, [sheet]) => {
+      pause = performance.now() - began > quick ? longest : 0;
       await keep(record, new Blob([sheet], { type: "image/png" }));
       follow();
     },
@@ -34,7 +35,7 @@ async function build(frame) {
   });
   const ask = () => {
     if (kernel.busy || runs.has(key())) return; // a busy kernel is asked for what is then newest once it has answered
-    asked = key();
+    [asked, began] = [key(), performance.now()];
     kernel.ask({ positions: positions() });
   };
 
@@ -93,7 +94,7 @@ async function build(frame) {
   frame.watch("change:settings", () => {
     clearTimeout(timer);
     failure = { key: "", text: "" };
-    if (!runs.has(key())) timer = setTimeout(ask, PAUSE);
+    if (!runs.has(key())) timer = setTimeout(ask, pause);
     follow();
   });
   frame.onResize(room, () => shown && fit());
