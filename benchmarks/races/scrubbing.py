@@ -207,7 +207,7 @@ RACE = Race(
     method="A grid of 4 × 8 digits changes with a slider, by a real key press in JupyterLab in Chromium;\n"
     "from the key event to the frame after the one in which the picture changed. In the browser our\n"
     "frames are all there; from the kernel they are computed when they are asked for, at once where the\n"
-    "last answer took at most a tenth of a second.",
+    "last answer took at most a fifth of a second.",
     run=run,
     inputs=("benchmarks/races/scrubbing.py", "course_utils/widgets"),
     seconds={"tiny": 20, "quick": 20, "full": 50},
