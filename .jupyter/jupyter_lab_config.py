@@ -1,5 +1,6 @@
 """What `make lab` sets in JupyterLab. The JSON files beside this one turn off what a student has no use for:
 they leave nbgrader's list of assignments and Validate; formgrader is the instructor's, the news is nobody's.
+The course brings no language servers: what would look for them at each start is off as well.
 They also save what widgets show with a notebook: opened again, it would say "model not found" in their place.
 """
 

@@ -4,8 +4,9 @@
 
 The hub is the one of `make hub`, in a temporary folder; students are driven over its addresses, without
 browsers. All begin each step together; of kernels, which hold torch, as many live at a time as --kernels says
-(default: all). Each hands in a notebook with a mark of its own, so that what is lost, doubled or mixed
-up is seen.
+(default: all). Told apart are logging in, until the last server answers, and the lesson, from the first fetch
+to the last notebook handed in. Each hands in a notebook with a mark of its own, so that what is lost, doubled
+or mixed up is seen.
 
 Memory is what a process has for itself plus its share of what several use (PSS), in MiB; "written" is what
 counts against the limit that COURSE_MEMORY sets.
@@ -44,6 +45,7 @@ scopes = ["admin:users", "admin:servers", "access:servers"]
 c.JupyterHub.load_roles.append({{"name": "crowd", "scopes": scopes, "services": ["crowd"]}})
 """
 PATIENCE = 600  # seconds
+PARTS = {"log in": ("start",), "fetch, check, hand in": ("fetch", "work", "submit")}
 STEPS = ("server", "fetch", "kernel", "torch", "check", "submit")
 MEMORY = ("server", "kernel", "with torch", "after the checks", "written")
 
@@ -106,6 +108,7 @@ class Crowd:
         self.seconds: dict[str, dict[str, float]] = {step: {} for step in STEPS}
         self.memory: dict[str, dict[str, float]] = {what: {} for what in MEMORY}
         self.verdicts: dict[str, int] = {}
+        self.parts: dict[str, float] = {}
 
     async def lesson(self, names: list[str]) -> dict[str, Any]:
         """Everything from release to collection; what came of it."""
@@ -113,17 +116,18 @@ class Crowd:
             await self.post("/hub/api/users", json={"usernames": names})
             await self.start(INSTRUCTOR)
             await self.teach("assign", "release")
-            began = time.monotonic()
-            for step in (self.start, self.fetch, self.work, self.submit):
-                await asyncio.gather(*map(step, names))
-            seconds = time.monotonic() - began
+            for part, steps in PARTS.items():
+                began = time.monotonic()
+                for step in steps:
+                    await asyncio.gather(*(getattr(self, step)(name) for name in names))
+                self.parts[part] = time.monotonic() - began
             await self.teach("collect")
         handed_in = sorted((self.folder / "exchange" / COURSE_ID / "inbound").iterdir())
         return {
             "students": len(names),
             "seconds": self.seconds,
             "memory": self.memory,
-            "whole lesson": seconds,
+            "parts": self.parts,
             "right": self.verdicts,
             "handed in": [folder.name.partition("+")[0] for folder in handed_in],
             "collected": {name: self.mark_of(name) for name in names},
@@ -293,7 +297,8 @@ def table(outcome: dict[str, Any]) -> list[str]:
     lost = [name for name in names if name not in outcome["handed in"]]
     twice = len(outcome["handed in"]) - len(set(outcome["handed in"]))
     mixed = [name for name, mark in outcome["collected"].items() if mark != name]
-    lines = [f"{outcome['students']} students, {outcome['whole lesson']:.0f} s in all"]
+    lines = [f"{outcome['students']} students"]
+    lines += [f"{part}: {seconds:.0f} s, all of them" for part, seconds in outcome["parts"].items()]
     lines += [f"lost: {len(lost)}   twice: {twice}   under another name, or not collected: {len(mixed)}", ""]
     for title, unit in (("seconds", "s"), ("memory", "MiB")):
         lines.append(f"{title:>18}  median  largest")

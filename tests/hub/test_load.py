@@ -31,6 +31,12 @@ def test_everybodys_own_notebook_is_handed_in_once(outcome):
     assert outcome["collected"] == {name: name for name in names}
 
 
+def test_logging_in_is_told_apart_from_the_lesson(outcome):
+    assert list(outcome["parts"]) == ["log in", "fetch, check, hand in"]
+    assert max(outcome["seconds"]["server"].values()) >= outcome["parts"]["log in"] - 1 > 0
+    assert outcome["parts"]["fetch, check, hand in"] > max(outcome["seconds"]["torch"].values())
+
+
 def test_every_answer_was_checked(outcome):
     assert list(outcome["right"].values()) == [EXERCISES] * STUDENTS
 

@@ -124,6 +124,30 @@ def test_a_process_that_asks_for_too_much_gets_an_error_and_goes_on(trial):
     assert result.stdout.strip() == str(2**20), result.stderr
 
 
+def test_a_server_starts_without_the_parsers_that_nobody_needs(trial):
+    python, script = trial.Spawner.cmd
+    code = f"import runpy, sys; runpy.run_path({script!r}); import jsonschema"
+    code += "; print(sys.modules['rfc3987_syntax'])"
+    result = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "None", result.stderr
+
+
+def test_what_students_do_without_is_off_in_server_and_browser(trial):
+    paths = started(trial, "ada").environment["JUPYTER_CONFIG_PATH"].split(":")
+    loaded = PyFileConfigLoader("jupyter_server_config.py", str(HUB / "jupyter/student")).load_config()
+    off = {name for name, on in loaded.ServerApp.jpserver_extensions.items() if not on}
+    disabled: set[str] = set()
+    for path in map(Path, paths):
+        for file in path.glob("jupyter_server_config.d/*.json"):
+            off |= json.loads(file.read_text())["ServerApp"]["jpserver_extensions"].keys()
+        for file in path.glob("labconfig/page_config.json"):
+            disabled |= json.loads(file.read_text())["disabledExtensions"].keys()
+    assert {"jupyter_lsp", "jupyterlab_jupytext", "notebook"} <= off
+    assert {"@jupyterlab/lsp-extension", "jupyterlab-jupytext", "@jupyter-notebook/lab-extension"} <= disabled
+    kept = {"assignment_list", "validate_assignment", "jupyter_server_terminals"}
+    assert not kept & {name.rpartition(".")[2] for name in off}
+
+
 def test_a_class_needs_a_folder():
     assert one_sentence(start("jupyterhub_config.py")) == (
         "COURSE_HUB is not set: name the folder that this hub may write to, e.g. COURSE_HUB=/srv/course."

@@ -22,6 +22,7 @@ KEYS: dict[str, Any] = {
     "hub": {"config": ANY, "extraEnv": ANY, "extraConfig": ANY},
     "singleuser": {
         "image": {"name": str, "tag": str},
+        "cmd": (str, list),
         "defaultUrl": str,
         "startTimeout": int,
         "fsGid": int,
