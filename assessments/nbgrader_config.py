@@ -8,10 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+import nbgrader
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 
+import course_utils.grading
 from course_utils.grading.execute import IsolatedExecute
+from course_utils.grading.validate import leave_out_demos
 
 HERE = Path(__file__).resolve().parent
 c = get_config()  # noqa: F821  (traitlets defines it)
@@ -30,8 +33,9 @@ c.CourseDirectory.ignore.append("*.py")
 c.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
-# The Validate button runs the whole notebook, in the student's own account.
-c.Execute.timeout = 300  # seconds a cell; demos train for a few seconds in the profile of graders
+# The Validate button runs what `course grade` would, in the student's own account.
+c.Execute.on_notebook_start = leave_out_demos
+c.Execute.timeout = 300  # seconds a cell, of which students may add some that train
 c.Execute.extra_arguments = ["--IPKernelApp.extra_extensions=course_utils.grading.kernel"]
 c.KernelManager.transport_encryption = "auto"  # a kernel's ports are open to everybody on the machine
 c.Autograde.autograde_preprocessors = [
@@ -39,6 +43,13 @@ c.Autograde.autograde_preprocessors = [
     for step in Autograde.class_traits()["autograde_preprocessors"].default()
 ]
 
-# Students write what feedback and formgrader show: nothing that runs survives in it.
+# Students write what feedback and formgrader show: nothing that runs survives in it. Pages need no network.
 c.HTMLExporter.sanitize_html = True
-c.HTMLExporter.filters = {"clean_html": "course_utils.grading.pages.clean_html"}
+c.HTMLExporter.filters = {
+    "clean_html": "course_utils.grading.pages.clean_html",
+    "markdown2html": "course_utils.grading.pages.markdown_to_html",
+}
+c.HTMLExporter.extra_template_basedirs = [
+    str(Path(course_utils.grading.__file__).parent / "templates"),
+    str(Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"),
+]

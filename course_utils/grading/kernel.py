@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from functools import partial
+from textwrap import fill
 from typing import Any
 
 from ipykernel.iostream import OutStream
 from ipykernel.zmqshell import ZMQInteractiveShell
 
+WIDTH = 72  # characters
 STDOUT, STDERR = 1, 2  # file descriptors: what compiled code writes to
 HEADLINE = re.compile(r"^.+: .+, ([\d.]+) of ([\d.]+) points?$", re.MULTILINE)  # of a verdict in plain text
 
@@ -29,11 +31,14 @@ def load_ipython_extension(shell: ZMQInteractiveShell) -> None:
 
 
 def repeat_failed_verdict(stderr: OutStream, message: dict[str, Any]) -> dict[str, Any]:
-    """Write on stderr why a check failed: the Validate button shows it, and would say "Partial credit"."""
+    """Write on stderr why a check failed: the Validate button shows it, and would say "Partial credit".
+
+    In short lines: its dialog does not break them, and `nbgrader validate` cuts them off.
+    """
     text = message["content"].get("data", {}).get("text/plain", "")
     headline = HEADLINE.match(text)
     if headline and float(headline[1]) < float(headline[2]):
         stderr.parent_header = message["parent_header"]  # the cell it belongs to
-        stderr.write(text)
+        stderr.write("\n".join(fill(line, WIDTH, break_on_hyphens=False) for line in text.splitlines()))
         stderr.flush()
     return message

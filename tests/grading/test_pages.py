@@ -1,6 +1,18 @@
-import pytest
+"""What students wrote, as a page shows it: nothing that runs, nothing that asks the net, formulas drawn."""
 
-from course_utils.grading.pages import clean_html
+import re
+from pathlib import Path
+
+import pytest
+from nbconvert.exporters import HTMLExporter
+from nbformat.v4 import new_markdown_cell, new_notebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import PyFileConfigLoader
+
+from course_utils.grading.pages import clean_html, markdown_to_html
+
+ASSESSMENTS = Path(__file__).parents[2] / "assessments"
 
 
 @pytest.mark.parametrize(
@@ -34,3 +46,34 @@ def test_words_tables_and_pictures_are_left_as_they_are(markup):
 )
 def test_what_runs_or_loads_is_gone(markup, left):
     assert clean_html(markup).strip() == left
+
+
+MARKDOWN = r"""# It *works*
+
+Of $x_t^2 < 3$ and $\text{<script>run()</script>}$, <b onclick="run()">half</b>;
+![$\text{" onerror="run()}$](x.png)
+
+$$\frac{a}{b}$$
+
+$\unreadable{$ <script>run()</script> [a](javascript:run())
+"""
+
+
+def test_words_of_a_student_keep_their_formulas_and_lose_what_runs():
+    page = markdown_to_html(MARKDOWN)
+    assert "<h1>It <em>works</em></h1>" in page
+    assert page.count("<math") == 3 and "<mfrac>" in page
+    assert r"$\unreadable{$" in page
+    assert "<b>half</b>" in page
+    assert not [active for active in ("<script", "javascript:", "onclick", '" onerror') if active in page]
+
+
+def test_a_page_of_feedback_needs_no_network():
+    config = PyFileConfigLoader("nbgrader_config.py", str(ASSESSMENTS)).load_config()
+    step = GenerateFeedback(coursedir=CourseDirectory(config=config), config=config)
+    notebook = new_notebook(cells=[new_markdown_cell(MARKDOWN)])
+    names = {"notebook": "01", "score": 1, "max_score": 2, "late_penalty": 0}
+    page, _ = HTMLExporter(config=step.config).from_notebook_node(notebook, {"nbgrader": names})
+    assert "<mfrac>" in page and "01 (Score: 1.0 / 2.0)" in page
+    assert "<script" not in page
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)

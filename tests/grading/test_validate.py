@@ -19,10 +19,12 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils.authoring.chapters import Chapter
 from course_utils.authoring.source import read_source, student_notebook
 from course_utils.exercises import grade
+from course_utils.grading.validate import leave_out_demos
 
 pytestmark = [pytest.mark.nbgrader, pytest.mark.slow]
 
@@ -34,6 +36,9 @@ SOURCE = f"""
 import os
 
 from course_utils.exercises import check
+
+# %%
+os._exit(1)  # a demo: with it the kernel would end, and nothing be right
 
 # %% nbgrader={{"grade_id": "conv_out_size", "grade": false, "solution": true, {METADATA}}}
 {SIGNATURE}
@@ -73,6 +78,28 @@ def home(course) -> Path:
         next(cell for cell in notebook.cells if cell.id == "conv_out_size").source = answer
         nbformat.write(notebook, folder / f"{state}.ipynb")
     return folder
+
+
+def test_of_demos_only_definitions_that_others_use_are_run():
+    sources = {
+        "cell-000": "import torch",
+        "cell-001": "from umap import UMAP\nfrom math import tau\ndef turn(x):\n    return x * tau\nturn(1)",
+        "answer": "def answer(x):\n    return turn(x)",
+        "cell-003": "UMAP()",
+        "b1946ac9": "mine = answer(2)",
+    }
+    notebook = new_notebook(cells=[new_code_cell(source, id=id) for id, source in sources.items()])
+    notebook.cells.insert(1, new_markdown_cell("turn"))
+    notebook.cells[3].metadata["nbgrader"] = {"solution": True}
+    leave_out_demos(notebook)
+    assert [cell.source for cell in notebook.cells] == [
+        "import torch",
+        "turn",
+        "from math import tau",
+        "def turn(x):\n    return x * tau",
+        sources["answer"],
+        sources["b1946ac9"],
+    ]
 
 
 def points(answer: str) -> float:

@@ -2,6 +2,8 @@
 
 import os
 
+from course_utils.grading.validate import leave_out_demos
+
 c = get_config()  # noqa: F821  (traitlets defines it)
 
 c.CourseDirectory.course_id = "generative_vision"
@@ -10,5 +12,6 @@ c.Exchange.root = os.environ["COURSE_EXCHANGE"]
 c.ExchangeCollect.check_owner = not os.environ["COURSE_ONE_USER"]
 
 # As in assessments/nbgrader_config.py, which students cannot read.
+c.Execute.on_notebook_start = leave_out_demos
 c.Execute.timeout = 300  # seconds a cell
 c.Execute.extra_arguments = ["--IPKernelApp.extra_extensions=course_utils.grading.kernel"]
