@@ -115,7 +115,7 @@ def configure(c: Config, folders: Folders, instructor: str) -> None:
     files = (r"/(?:tree|notebooks|edit)/(.*)", RedirectHandler, {"url": "/hub/user-redirect/lab/tree/{0}"})
     c.JupyterHub.extra_handlers = [files]
 
-    c.Spawner.cmd = [sys.executable, str(SETTINGS / "singleuser.py")]
+    c.Spawner.cmd = [str(BIN / "jupyterhub-singleuser")]
     c.Spawner.default_url = "/lab"
     c.Spawner.mem_limit = os.environ.get("COURSE_MEMORY", "4G")
     # A class that starts at once on few cores: each server takes some seconds of one.

@@ -124,14 +124,6 @@ def test_a_process_that_asks_for_too_much_gets_an_error_and_goes_on(trial):
     assert result.stdout.strip() == str(2**20), result.stderr
 
 
-def test_a_server_starts_without_the_parsers_that_nobody_needs(trial):
-    python, script = trial.Spawner.cmd
-    code = f"import runpy, sys; runpy.run_path({script!r}); import jsonschema"
-    code += "; print(sys.modules['rfc3987_syntax'])"
-    result = subprocess.run([python, "-c", code], capture_output=True, text=True)
-    assert result.stdout.strip() == "None", result.stderr
-
-
 def test_what_students_do_without_is_off_in_server_and_browser(trial):
     paths = started(trial, "ada").environment["JUPYTER_CONFIG_PATH"].split(":")
     loaded = PyFileConfigLoader("jupyter_server_config.py", str(HUB / "jupyter/student")).load_config()

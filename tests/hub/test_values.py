@@ -22,7 +22,6 @@ KEYS: dict[str, Any] = {
     "hub": {"config": ANY, "extraEnv": ANY, "extraConfig": ANY},
     "singleuser": {
         "image": {"name": str, "tag": str},
-        "cmd": (str, list),
         "defaultUrl": str,
         "startTimeout": int,
         "fsGid": int,

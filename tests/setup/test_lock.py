@@ -1,5 +1,6 @@
 """Whatever is installed is pinned, with hashes and without addresses, and the same for pip and for conda."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -43,6 +44,12 @@ def test_what_pyproject_asks_for_is_pinned_within_its_bounds():
         for pin in pins:
             version = str(pin.specifier).removeprefix("==")
             assert wanted.specifier.contains(version), f"{pin} is outside {wanted}; run: make lock"
+
+
+def test_parsers_that_no_schema_needs_do_not_slow_down_every_start():
+    """jsonschema builds them whenever it finds them: see pyproject.toml."""
+    assert importlib.util.find_spec("jsonschema")
+    assert not importlib.util.find_spec("rfc3987_syntax")
 
 
 def test_conda_gets_the_pins_of_pip():
