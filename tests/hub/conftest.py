@@ -7,7 +7,6 @@ log_in     log_in(name) is a Person with a tab of their own, whose server has st
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,22 +19,11 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-proxy-server",
-]
-CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(
-    timeout=120_000
-)  # a shared machine may be slow; nothing here waits for longer than it must
+expect.set_options(timeout=120_000)  # a shared machine may be slow; nothing waits for longer than it must
 
 
 @dataclass(frozen=True)
@@ -137,7 +125,7 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def log_in(hub: Hub, complaints: list[str]) -> Iterator[Callable[..., Person]]:
+def log_in(hub: Hub, chromium: Browser, complaints: list[str]) -> Iterator[Callable[..., Person]]:
     def stay_local(route: Route) -> None:
         address = urlsplit(route.request.url)
         if address.scheme in ("data", "blob") or address.hostname == "127.0.0.1":
@@ -146,23 +134,19 @@ def log_in(hub: Hub, complaints: list[str]) -> Iterator[Callable[..., Person]]:
         complaints.append(f"asks for {route.request.url}")
         route.abort()
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+    def log_in_(name: str, address: str = hub.address) -> Person:
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(120_000)
+        context.route("**/*", stay_local)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
+        page.goto(f"{address}/hub/login")
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill(hub.password(name))
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"**/user/{name}/lab**", timeout=120_000)
+        page.locator("#jp-main-dock-panel").wait_for()
+        return Person(name, hub, page, context)
 
-        def log_in_(name: str, address: str = hub.address) -> Person:
-            context = browser.new_context(viewport={"width": 1280, "height": 900})
-            context.set_default_timeout(120_000)
-            context.route("**/*", stay_local)
-            page = context.new_page()
-            page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
-            page.goto(f"{address}/hub/login")
-            page.get_by_label("Username").fill(name)
-            page.get_by_label("Password").fill(hub.password(name))
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(f"**/user/{name}/lab**", timeout=120_000)
-            page.locator("#jp-main-dock-panel").wait_for()
-            return Person(name, hub, page, context)
-
-        yield log_in_
-        browser.close()
+    yield log_in_
     assert not complaints
