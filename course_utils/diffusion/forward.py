@@ -75,11 +75,12 @@ def predict_x0(x_t: Tensor, t: Tensor, noise: Tensor, alphas_cumprod: Tensor) ->
     """
     require_alike("predict_x0", x_t=x_t, noise=noise)
     signal, sigma = _signal_and_sigma("predict_x0", alphas_cumprod, t, x_t)
-    if (signal == 0).any():
-        raise ValueError(
-            f"predict_x0: alphas_cumprod must be above 0, got 0 in {x_t.dtype} at t = "
-            f"{t[signal.flatten() == 0].tolist()}. Nothing is left of x_0 in x_t, so x_t cannot tell it."
-        )
+    require_signal(signal.flatten(), t)
+    return without_noise(x_t, noise, signal, sigma)
+
+
+def without_noise(x_t: Tensor, noise: Tensor, signal: Tensor | float, sigma: Tensor | float) -> Tensor:
+    """predict_x0 where both factors are known, and known to be right: sqrt(abar_t) and sqrt(1 - abar_t)."""
     return (x_t - sigma * noise) / signal
 
 
@@ -158,6 +159,15 @@ def _require_levels(function: str, t: Tensor, timesteps: int, batch: int) -> Non
         raise ValueError(
             f"{function}: t must lie in 0..{timesteps - 1}, got {t.min()}..{t.max()}. "
             "Papers count from 1; arrays here from 0."
+        )
+
+
+def require_signal(signal: Tensor, t: Tensor) -> None:
+    """Raise unless sqrt(abar_t), (B,) in the dtype of the images, is above 0 at their levels t, (B,)."""
+    if (signal == 0).any():
+        raise ValueError(
+            f"predict_x0: alphas_cumprod must be above 0, got 0 in {signal.dtype} at t = "
+            f"{t[signal == 0].tolist()}. Nothing is left of x_0 in x_t, so x_t cannot tell it."
         )
 
 

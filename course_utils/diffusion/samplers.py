@@ -12,23 +12,36 @@
 
 A step is a pure function; its noise is an argument. A sampler is a generator of the states after each step.
 It keeps no computation graph, and raises what is wrong with its arguments when the first state is asked for.
+
+Steps look at all that they are given. Samplers look at levels and schedule once, and take the numbers that
+they need in float64; from then on they look at what the model returns. Below each step is the equation that
+both compute.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.diffusion.forward import at_level, predict_x0, require_alike
+from course_utils.diffusion.forward import at_level, predict_x0, require_alike, without_noise
+from course_utils.diffusion.levels import (
+    CLEAN,
+    levels_with_shares,
+    require_eta,
+    require_level,
+    require_noisy_betas,
+    require_start,
+    require_steps,
+    shares,
+)
 from course_utils.diffusion.schedules import alphas_cumprod as cumulate
-from course_utils.diffusion.schedules import require_alphas_cumprod, require_betas
-from course_utils.validation import describe, require_int
-
-CLEAN = -1
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Correction: TypeAlias = Callable[[Tensor, int], Tensor]
@@ -69,17 +82,34 @@ def posterior_mean_variance(x0: Tensor, x_t: Tensor, t: Tensor, betas: Tensor) -
         TypeError, ValueError: shapes or dtypes differ, t does not fit, or betas are no variances.
     """
     require_alike("posterior_mean_variance", x0=x0, x_t=x_t)
-    _require_noisy_betas("posterior_mean_variance", betas)
+    require_noisy_betas("posterior_mean_variance", betas)
+    of_x0, of_x_t, variance = (
+        at_level("posterior_mean_variance", table, t, x_t).to(x_t) for table in _posterior_factors(betas)
+    )
+    return _previous(x0, x_t, of_x0, of_x_t), variance
+
+
+def _posterior_factors(betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of x_0 and of x_t in the posterior's mean, and its variance, each (T,) float64."""
     beta = betas.double()
     abar = cumulate(beta)
     abar_prev = F.pad(abar[:-1], (1, 0), value=1.0)
     of_x0 = beta * abar_prev.sqrt() / (1 - abar)
     of_x_t = (1 - abar_prev) * (1 - beta).sqrt() / (1 - abar)
-    variance = beta * (1 - abar_prev) / (1 - abar)
-    a, b, v = (
-        at_level("posterior_mean_variance", table, t, x_t).to(x_t) for table in (of_x0, of_x_t, variance)
-    )
-    return a * x0 + b * x_t, v
+    return of_x0, of_x_t, beta * (1 - abar_prev) / (1 - abar)
+
+
+def _previous(
+    x0: Tensor,
+    x_t: Tensor,
+    of_x0: Tensor | float,
+    of_x_t: Tensor | float,
+    deviation: float = 0.0,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """x_{t-1}: the posterior's mean, with noise or without."""
+    mean = of_x0 * x0 + of_x_t * x_t
+    return mean if noise is None else mean + deviation * noise
 
 
 def p_sample(model: Model, x_t: Tensor, t: int, betas: Tensor, noise: Tensor) -> Tensor:
@@ -99,11 +129,13 @@ def p_sample(model: Model, x_t: Tensor, t: int, betas: Tensor, noise: Tensor) ->
         TypeError, ValueError: as posterior_mean_variance.
     """
     require_alike("p_sample", x_t=x_t, noise=noise)
-    _require_noisy_betas("p_sample", betas)
-    _require_level("p_sample", t, len(betas))
-    x0_hat, _ = _guess(model, x_t, t, cumulate(betas.double()), clip_x0=False)
-    mean, variance = posterior_mean_variance(x0_hat, x_t, _levels(x_t, t), betas)
-    return mean + variance.sqrt() * noise
+    require_noisy_betas("p_sample", betas)
+    require_level("p_sample", t, len(betas))
+    abar_t = cumulate(betas.double())[t].item()
+    require_start("p_sample", x_t, t, abar_t)
+    x0_hat, _ = _guess(model, x_t, t, abar_t, clip_x0=False)
+    of_x0, of_x_t, variance = (table[t].item() for table in _posterior_factors(betas))
+    return _previous(x0_hat, x_t, of_x0, of_x_t, sqrt(variance), noise)
 
 
 @torch.no_grad()
@@ -162,15 +194,17 @@ def ddpm(
     """
     if variance not in get_args(Variance):
         raise ValueError(f'ddpm: variance must be "posterior" or "beta", got {variance!r}.')
-    _require_noisy_betas("ddpm", betas)
-    abar = cumulate(betas.double())
+    require_noisy_betas("ddpm", betas)
+    betas = betas.double().cpu()
+    abar = cumulate(betas).tolist()
+    require_start("ddpm", x_T, len(abar) - 1, abar[-1])
+    of_x0, of_x_t, posterior = (table.tolist() for table in _posterior_factors(betas))
+    variances = posterior if variance == "posterior" else betas.tolist()
     x_t = x_T
-    for t in reversed(range(len(betas))):
-        x0_hat, _ = _guess(model, x_t, t, abar, clip_x0)
-        x_t, spread = posterior_mean_variance(x0_hat, x_t, _levels(x_t, t), betas)
-        if t > 0:
-            spread = spread if variance == "posterior" else betas[t]
-            x_t = x_t + spread.sqrt() * _draw(x_t, generator)
+    for t in reversed(range(len(abar))):
+        x0_hat, _ = _guess(model, x_t, t, abar[t], clip_x0)
+        noise = _draw(x_t, generator) if t > 0 else None
+        x_t = _previous(x0_hat, x_t, of_x0[t], of_x_t[t], sqrt(variances[t]), noise)
         yield SampleStep(t - 1, x_t, x0_hat)
 
 
@@ -187,13 +221,30 @@ def ddim_timesteps(num_train_steps: int, num_steps: int) -> Tensor:
     Raises:
         ValueError: there are more steps than levels, or fewer than the two ends.
     """
-    require_int("ddim_timesteps", 2, num_train_steps=num_train_steps, num_steps=num_steps)
-    if num_steps > num_train_steps:
-        raise ValueError(
-            f"ddim_timesteps: num_steps must not exceed num_train_steps, got {num_steps} and "
-            f"{num_train_steps}. There are no more levels than were trained."
-        )
+    require_steps("ddim_timesteps", 2, num_train_steps, num_steps)
     return torch.linspace(num_train_steps - 1, 0, num_steps, dtype=torch.float64).round().long()
+
+
+def trailing_timesteps(num_train_steps: int, num_steps: int) -> Tensor:
+    """Levels to visit: from T-1 down, each T / n below the one before, so that all n steps are of one length.
+
+    That counts the last step, which leads to the clean image, as a step like the others; ddim_timesteps goes
+    down to level 0 before, and makes the others longer (Lin et al. 2023, arXiv:2305.08891, table 2).
+
+    Args:
+        num_train_steps: T.
+        num_steps: int n, 1..T.
+
+    Returns:
+        (n,) int64, strictly descending: T - i T / n - 1, i = 0..n-1, each rounded to the nearest level.
+
+    Raises:
+        ValueError: there are more steps than levels, or none.
+    """
+    require_steps("trailing_timesteps", 1, num_train_steps, num_steps)
+    # numpy's arange, because halves are rounded as its last digits say: so they are in the ecosystem.
+    papers = np.arange(num_train_steps, 0, -num_train_steps / num_steps)[:num_steps]
+    return torch.from_numpy(papers).round().long() - 1
 
 
 def ddim_step(
@@ -226,13 +277,20 @@ def ddim_step(
         TypeError, ValueError: shapes or dtypes differ, levels do not fit or do not fall, eta is out of range.
     """
     require_alike("ddim_step", x_t=x_t, noise_pred=noise_pred, noise=noise)
-    _require_noisy_levels("ddim_step", [t, t_prev], alphas_cumprod)
-    _require_eta("ddim_step", eta)
+    abar_t, abar_s = shares("ddim_step", [t, t_prev], alphas_cumprod)
+    require_eta("ddim_step", eta)
     x0_hat = predict_x0(x_t, _levels(x_t, t), noise_pred, alphas_cumprod)
-    abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
-    sigma = eta * ((1 - abar_s) / (1 - abar_t)).sqrt() * (1 - abar_t / abar_s).sqrt()
-    direction = (1 - abar_s - sigma**2).clamp(min=0).sqrt()  # rounding can take it below 0 where eta = 1
-    return abar_s.sqrt() * x0_hat + direction * noise_pred + sigma * noise
+    return _ddim(x0_hat, noise_pred, abar_t, abar_s, eta, noise)
+
+
+def _ddim(
+    x0_hat: Tensor, noise_pred: Tensor, abar_t: float, abar_s: float, eta: float, noise: Tensor | None
+) -> Tensor:
+    """ddim_step's equation. Without noise its last term is left out."""
+    sigma = eta * sqrt((1 - abar_s) / (1 - abar_t)) * sqrt(1 - abar_t / abar_s)
+    direction = sqrt(max(1 - abar_s - sigma**2, 0))  # rounding can take it below 0 where eta = 1
+    x_s = sqrt(abar_s) * x0_hat + direction * noise_pred
+    return x_s if noise is None else x_s + sigma * noise
 
 
 @torch.no_grad()
@@ -253,7 +311,7 @@ def ddim(
     Args:
         model: see the module.
         x_T: (B, ...) float, standard normal.
-        timesteps: (n,) int64, strictly descending, 0..T-1: see ddim_timesteps.
+        timesteps: (n,) int64, strictly descending, 0..T-1: see ddim_timesteps, trailing_timesteps.
         alphas_cumprod: (T,) float, below 1 at every level that is visited.
         eta: 0..1, see ddim_step.
         clip_x0: keep every guess of x_0 in [-1, 1]; the guess of the noise is adapted to it.
@@ -268,15 +326,15 @@ def ddim(
         TypeError: eta is above 0 and no generator came.
         TypeError, ValueError: as ddim_step.
     """
-    _require_eta("ddim", eta)
+    require_eta("ddim", eta)
     if eta > 0 and generator is None:
         raise TypeError(f"ddim: generator must be a torch.Generator where eta is above 0, got eta = {eta}.")
     x_t = x_T
-    for t, t_prev in pairwise(_visited("ddim", timesteps, alphas_cumprod, last)):
-        x0_hat, noise_pred = _guess(model, x_t, t, alphas_cumprod, clip_x0)
-        draws = generator is not None and eta > 0 and t_prev != CLEAN
-        noise = _draw(x_t, generator) if draws else torch.zeros_like(x_t)
-        x_t = ddim_step(x_t, noise_pred, t, t_prev, alphas_cumprod, eta, noise)
+    visited = levels_with_shares("ddim", x_T, timesteps, alphas_cumprod, last)
+    for (t, abar_t), (t_prev, abar_s) in pairwise(visited):
+        x0_hat, noise_pred = _guess(model, x_t, t, abar_t, clip_x0)
+        noise = _draw(x_t, generator) if eta > 0 and t_prev != CLEAN else None
+        x_t = _ddim(x0_hat, noise_pred, abar_t, abar_s, eta, noise)
         x_t = correct(x_t, t_prev) if correct else x_t
         yield SampleStep(t_prev, x_t, x0_hat)
 
@@ -303,10 +361,19 @@ def dpm_solver_pp_step(x_t: Tensor, data: Tensor, t: int, t_prev: int, alphas_cu
         TypeError, ValueError: shapes or dtypes differ, levels do not fit or do not fall.
     """
     require_alike("dpm_solver_pp_step", x_t=x_t, data=data)
-    _require_noisy_levels("dpm_solver_pp_step", [t, t_prev], alphas_cumprod)
-    abar_t, abar_s = _abar(alphas_cumprod, t), _abar(alphas_cumprod, t_prev)
+    abar_t, abar_s = shares("dpm_solver_pp_step", [t, t_prev], alphas_cumprod)
+    return _dpm_solver_pp(x_t, data, abar_t, abar_s)
+
+
+def _dpm_solver_pp(x_t: Tensor, data: Tensor, abar_t: float, abar_s: float) -> Tensor:
+    """dpm_solver_pp_step's equation."""
     h = _log_alpha_over_sigma(abar_s) - _log_alpha_over_sigma(abar_t)
-    return ((1 - abar_s) / (1 - abar_t)).sqrt() * x_t - abar_s.sqrt() * torch.expm1(-h) * data
+    return sqrt((1 - abar_s) / (1 - abar_t)) * x_t - sqrt(abar_s) * math.expm1(-h) * data
+
+
+def _log_alpha_over_sigma(abar: float) -> float:
+    """The paper's lambda, infinite where abar is 0 or 1."""
+    return math.log(abar / (1 - abar)) / 2 if 0 < abar < 1 else math.copysign(math.inf, abar - 0.5)
 
 
 @torch.no_grad()
@@ -335,31 +402,29 @@ def dpm_solver_pp_2m(
     Raises:
         TypeError, ValueError: as ddim.
     """
-    levels = _visited("dpm_solver_pp_2m", timesteps, alphas_cumprod, CLEAN)
-    lambdas = [_log_alpha_over_sigma(_abar(alphas_cumprod, t)) for t in levels]
-    steps = [after - before for before, after in pairwise(lambdas)]
-    x_t, guesses = x_T, list[Tensor]()
-    for i, (t, t_prev) in enumerate(pairwise(levels)):
-        x0_hat, _ = _guess(model, x_t, t, alphas_cumprod, clip_x0)
-        guesses = [*guesses[-1:], x0_hat]
-        data = x0_hat
-        if len(guesses) == 2 and t_prev != CLEAN:
-            r = steps[i - 1] / steps[i]
-            data = (1 + 1 / (2 * r)) * x0_hat - 1 / (2 * r) * guesses[0]
-        x_t = dpm_solver_pp_step(x_t, data, t, t_prev, alphas_cumprod)
+    visited = levels_with_shares("dpm_solver_pp_2m", x_T, timesteps, alphas_cumprod, CLEAN)
+    x_t, x0_hat_before, h_before = x_T, x_T, 0.0
+    for (t, abar_t), (t_prev, abar_s) in pairwise(visited):
+        x0_hat, _ = _guess(model, x_t, t, abar_t, clip_x0)
+        data, h = x0_hat, _log_alpha_over_sigma(abar_s) - _log_alpha_over_sigma(abar_t)
+        if h_before > 0 and t_prev != CLEAN:  # at 0 there is no guess before, or it is the same
+            weight = h / (2 * h_before)  # 1 / (2 r)
+            data = (1 + weight) * x0_hat - weight * x0_hat_before
+        x_t = _dpm_solver_pp(x_t, data, abar_t, abar_s)
         x_t = correct(x_t, t_prev) if correct else x_t
+        x0_hat_before, h_before = x0_hat, h
         yield SampleStep(t_prev, x_t, x0_hat)
 
 
-def _guess(model: Model, x_t: Tensor, t: int, alphas_cumprod: Tensor, clip_x0: bool) -> tuple[Tensor, Tensor]:
+def _guess(model: Model, x_t: Tensor, t: int, abar_t: float, clip_x0: bool) -> tuple[Tensor, Tensor]:
     """x0_hat and noise_pred, which together make up x_t, clipped or not."""
-    levels = _levels(x_t, t)
-    noise_pred = model(x_t, levels).to(x_t)
-    x0_hat = predict_x0(x_t, levels, noise_pred, alphas_cumprod)
+    noise_pred = model(x_t, _levels(x_t, t)).to(x_t)
+    require_alike("predict_x0", x_t=x_t, noise=noise_pred)
+    signal, sigma = sqrt(abar_t), sqrt(1 - abar_t)
+    x0_hat = without_noise(x_t, noise_pred, signal, sigma)
     if clip_x0:
-        abar = _abar(alphas_cumprod, t)
         x0_hat = x0_hat.clamp(-1, 1)
-        noise_pred = (x_t - abar.sqrt() * x0_hat) / (1 - abar).sqrt()
+        noise_pred = (x_t - signal * x0_hat) / sigma
     return x0_hat, noise_pred
 
 
@@ -367,66 +432,5 @@ def _levels(x_t: Tensor, t: int) -> Tensor:
     return torch.full((len(x_t),), t, device=x_t.device)
 
 
-def _abar(alphas_cumprod: Tensor, t: int) -> Tensor:
-    """() float64: a tensor without dimensions multiplies others without changing their dtype or device."""
-    return alphas_cumprod.new_ones((), dtype=torch.float64) if t == CLEAN else alphas_cumprod[t].double()
-
-
-def _log_alpha_over_sigma(abar: Tensor) -> Tensor:
-    return (abar / (1 - abar)).log() / 2
-
-
 def _draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-
-
-def _visited(function: str, timesteps: Tensor, alphas_cumprod: Tensor, last: int) -> list[int]:
-    """The levels of a sampler, to the last."""
-    whole = isinstance(timesteps, Tensor) and timesteps.dtype == torch.int64
-    if not whole or timesteps.dim() != 1 or not len(timesteps):
-        raise TypeError(
-            f"{function}: timesteps must be an int64 tensor of shape (n,), got {describe(timesteps)}. "
-            "See ddim_timesteps."
-        )
-    levels = [*timesteps.tolist(), last]
-    _require_noisy_levels(function, levels, alphas_cumprod)
-    return levels
-
-
-def _require_noisy_levels(function: str, levels: list[int], alphas_cumprod: Tensor) -> None:
-    """Raise unless the levels fall, and all but the last are levels of the schedule that hold noise."""
-    require_alphas_cumprod(function, alphas_cumprod)
-    *noisy, last = levels
-    for t in noisy:
-        _require_level(function, t, len(alphas_cumprod))
-        if alphas_cumprod[t] == 1:
-            raise ValueError(
-                f"{function}: alphas_cumprod must be below 1, got 1 at t = {t}: no noise to undo."
-            )
-    require_int(function, CLEAN, t_prev=last)
-    if any(later >= t for t, later in pairwise(levels)):
-        raise ValueError(
-            f"{function}: levels must fall from step to step, got {levels}. Sampling runs from noise to "
-            f"images, and after level 0 comes {CLEAN}."
-        )
-
-
-def _require_level(function: str, t: int, timesteps: int) -> None:
-    require_int(function, 0, t=t)
-    if t >= timesteps:
-        raise ValueError(
-            f"{function}: t must lie in 0..{timesteps - 1}, got {t}. Papers count from 1; arrays here from 0."
-        )
-
-
-def _require_noisy_betas(function: str, betas: Tensor) -> None:
-    require_betas(function, betas)
-    if betas[0] == 0:
-        raise ValueError(
-            f"{function}: betas must begin above 0, got 0: x_t would be x_0, with nothing to undo."
-        )
-
-
-def _require_eta(function: str, eta: float) -> None:
-    if not 0 <= eta <= 1:
-        raise ValueError(f"{function}: eta must lie in 0..1, got {eta}. 0 adds no noise, 1 as much as DDPM.")

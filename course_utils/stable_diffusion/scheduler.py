@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,7 +111,7 @@ def spaced(spacing: str, levels: int, steps: int, points: int, offset: int) -> T
     if spacing == "leading":
         return (torch.arange(points) * (levels // points)).flip(0)[:steps] + offset
     if spacing == "trailing":
-        return torch.from_numpy(np.arange(levels, 0, -levels / steps)[:steps]).round().long() - 1
+        return samplers.trailing_timesteps(levels, steps)
     return samplers.ddim_timesteps(levels, points)[:steps]
 
 

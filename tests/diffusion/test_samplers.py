@@ -64,6 +64,11 @@ def wavy(x, t):
     return torch.sin(3 * x + t.view(-1, 1, 1, 1))
 
 
+def still(x, t):
+    """A model that takes no notice of the level."""
+    return torch.sin(3 * x)
+
+
 def knows_the_point(point, abar):
     """The perfect model where all images are one."""
 
@@ -97,6 +102,7 @@ def every_sampler(model, x_T, betas):
     }
 
 
+X_64 = normal(*SHAPE, seed=9)
 SAMPLERS = list(every_sampler(wavy, torch.zeros(SHAPE), FEW))
 EVERY_SAMPLER = pytest.mark.parametrize("name", SAMPLERS)
 
@@ -287,6 +293,86 @@ def test_p_sample_loop_is_ddpm_with_the_noises_in_order():
     assert torch.equal(x_0, by_ddpm)
 
 
+# --- a walk is its steps, one after another ---
+
+
+def levels_of_a_walk(betas):
+    """Each level with the one after it."""
+    return itertools.pairwise([*samplers.ddim_timesteps(len(betas), 7).tolist(), CLEAN])
+
+
+def guess_at(x, t, betas):
+    """What the model says at t: the noise, and x_0."""
+    levels = torch.full((len(x),), t)
+    noise_pred = wavy(x, levels)
+    return noise_pred, predict_x0(x, levels, noise_pred, shares(betas))
+
+
+def by_ddim_steps(x, betas, eta):
+    drawn = generator()
+    for t, t_prev in levels_of_a_walk(betas):
+        draws = eta > 0 and t_prev != CLEAN
+        noise = torch.randn(SHAPE, generator=drawn, dtype=x.dtype) if draws else torch.zeros_like(x)
+        noise_pred, _ = guess_at(x, t, betas)
+        x = samplers.ddim_step(x, noise_pred, t, t_prev, shares(betas), eta, noise)
+        yield x
+
+
+def by_dpm_solver_steps(x, betas):
+    lambdas = torch.cat([shares(betas), torch.ones(1, dtype=torch.float64)]).logit() / 2  # at -1: CLEAN
+    before = None
+    for t, t_prev in levels_of_a_walk(betas):
+        data, h = guess_at(x, t, betas)[1], lambdas[t_prev] - lambdas[t]
+        now = data, h
+        if before and t_prev != CLEAN:
+            guess, r = before[0], before[1] / h
+            data = (1 + 1 / (2 * r)) * data - 1 / (2 * r) * guess
+        x, before = samplers.dpm_solver_pp_step(x, data, t, t_prev, shares(betas)), now
+        yield x
+
+
+def by_posteriors(x, betas, variances):
+    drawn = generator()
+    for t in range(len(betas) - 1, -1, -1):
+        levels = torch.full((len(x),), t)
+        x, posterior = samplers.posterior_mean_variance(guess_at(x, t, betas)[1], x, levels, betas)
+        if t > 0:
+            spread = posterior if variances == "posterior" else betas[t]
+            x = x + spread.sqrt() * torch.randn(SHAPE, generator=drawn, dtype=x.dtype)
+        yield x
+
+
+STEPS = {
+    "ddpm": lambda x, betas: by_posteriors(x, betas, "posterior"),
+    "ddpm, beta": lambda x, betas: by_posteriors(x, betas, "beta"),
+    "ddim": lambda x, betas: by_ddim_steps(x, betas, 0.0),
+    "ddim, eta 0.5": lambda x, betas: by_ddim_steps(x, betas, 0.5),
+    "ddim, eta 1": lambda x, betas: by_ddim_steps(x, betas, 1.0),
+    "dpm-solver++": by_dpm_solver_steps,
+}
+
+
+@pytest.mark.parametrize("betas", [FEW, *BETAS.values()], ids=["few", *BETAS])
+@EVERY_SAMPLER
+def test_a_walk_is_its_steps_one_after_another(name, betas):
+    betas = betas[::20] if name.startswith("ddpm") and len(betas) == T else betas
+    x = normal(*SHAPE, seed=6)
+    for state, expected in zip(every_sampler(wavy, x, betas)[name], STEPS[name](x, betas), strict=True):
+        assert (state.x_t - expected).abs().max() <= 1e-12 * max(1, expected.abs().max().item()), state.t
+
+
+def test_a_stretch_without_noise_changes_nothing_on_the_way():
+    """Where beta is 0 the level before is the same: a step there leads to where it began."""
+    betas = torch.cat([FEW[:10], torch.zeros(3, dtype=torch.float64), FEW[10:]])
+    levels = torch.tensor([22, 17, 12, 9, 4, 0])  # from 12 to 9 nothing happens
+    states = {state.t: state for state in samplers.dpm_solver_pp_2m(still, X_64, levels, shares(betas))}
+    assert torch.equal(states[9].x_t, states[12].x_t)
+    assert all(state.x_t.isfinite().all() for state in states.values())
+    without = samplers.dpm_solver_pp_2m(still, states[9].x_t, torch.tensor([9, 4, 0]), shares(betas))
+    for state in without:
+        torch.testing.assert_close(states[state.t].x_t, state.x_t, rtol=0, atol=1e-12)
+
+
 # --- models that know the answer ---
 
 
@@ -452,6 +538,26 @@ def test_timesteps_fall_evenly_from_the_last_level_to_the_first(data, timesteps)
     assert (levels - exact).abs().max() <= 0.5 + 1e-9
 
 
+@given(st.integers(1, 2000), st.data())
+def test_trailing_timesteps_fall_evenly_from_the_last_level_to_the_clean_image(timesteps, data):
+    steps = data.draw(st.integers(1, timesteps))
+    levels = samplers.trailing_timesteps(timesteps, steps)
+    exact = torch.linspace(timesteps - 1, CLEAN, steps + 1, dtype=torch.float64)
+    assert (levels.dtype, levels.shape) == (torch.int64, (steps,))
+    assert levels[0] == timesteps - 1
+    assert (levels.diff() < 0).all() and levels[-1] >= 0
+    assert (levels - exact[:-1]).abs().max() <= 0.5 + 1e-9
+
+
+def test_trailing_timesteps_are_those_of_diffusers():
+    """For a few numbers of steps, of which 61 is the first, rounding gives it one more: level -1."""
+    peer = DDIMScheduler(T, timestep_spacing="trailing")
+    for steps in range(1, T + 1):
+        peer.set_timesteps(steps)
+        assert torch.equal(samplers.trailing_timesteps(T, steps), peer.timesteps[:steps]), steps
+        assert set(peer.timesteps[steps:].tolist()) <= {CLEAN}
+
+
 # --- what they refuse ---
 
 X = torch.zeros(SHAPE)
@@ -528,6 +634,31 @@ ABAR = shares(FEW)
         ),
         (lambda: samplers.ddim_timesteps(10, 2.0), TypeError, "^ddim_timesteps: num_steps must be an int"),
         (
+            lambda: samplers.trailing_timesteps(10, 11),
+            ValueError,
+            "^trailing_timesteps: num_steps must not exceed num_train_steps, got 11 and 10",
+        ),
+        (
+            lambda: samplers.trailing_timesteps(10, 0),
+            ValueError,
+            "^trailing_timesteps: num_steps must be at least 1, got 0",
+        ),
+        (
+            lambda: samplers.trailing_timesteps(10.0, 2),
+            TypeError,
+            "^trailing_timesteps: num_train_steps must be an int",
+        ),
+        (
+            lambda: next(samplers.ddim(wavy, X.long(), LEVELS, ABAR, 0.0, generator=None)),
+            TypeError,
+            "^ddim: x_T must be a floating-point tensor, got a int64",
+        ),
+        (
+            lambda: next(samplers.ddpm(wavy, X[0, 0, 0, 0], FEW, generator=generator())),
+            ValueError,
+            "^ddpm: x_T needs a batch dimension",
+        ),
+        (
             lambda: samplers.ddim_step(X, X, 3, 3, ABAR, 0.0, X),
             ValueError,
             r"^ddim_step: levels must fall from step to step, got \[3, 3\]",
@@ -602,6 +733,30 @@ ABAR = shares(FEW)
 def test_wrong_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@EVERY_SAMPLER
+@pytest.mark.parametrize("late", [False, True])
+def test_a_model_that_returns_another_shape_is_named(name, late):
+    calls = []
+
+    def model(x, t):
+        calls.append(t)
+        return x if late and len(calls) < 3 else x[..., :1]
+
+    with pytest.raises(ValueError, match=r"^predict_x0: shapes must be equal, got x_t .*4\), noise .*1\)"):
+        list(every_sampler(model, X, FEW)[name])
+    assert len(calls) == (3 if late else 1)
+
+
+@EVERY_SAMPLER
+def test_a_start_without_signal_is_refused_before_the_model_is_called(name):
+    def model(x, t):
+        raise AssertionError("it was called")
+
+    betas = torch.cat([FEW[:-1], torch.ones(1, dtype=torch.float64)])
+    with pytest.raises(ValueError, match=r"^predict_x0: alphas_cumprod must be above 0, .* t = \[19, 19\]"):
+        next(every_sampler(model, X, betas)[name])
 
 
 PAIRS = {
