@@ -88,8 +88,7 @@ RACE = Race(
     name="scheduler",
     title="What a step of sampling costs beside the network",
     method="Walks of 20 steps with a network that answers at once; the making of the schedule is included.\n"
-    "Ours looks at shapes, levels and schedule at every guess of x_0, so that a mistake is named;\n"
-    "with a real network and 64 images all of it is a thousandth of a step.",
+    "Ours looks at levels and schedule once a walk, and at every guess for its shape and dtype.",
     run=run,
     inputs=("benchmarks/races/scheduler.py", "course_utils/diffusion"),
     seconds={"tiny": 2, "quick": 5, "full": 15},

@@ -94,20 +94,45 @@ def test_nothing_is_measured_that_does_not_draw_the_same(setting, monkeypatch):
 def test_sampling(setting):
     rows = list(sampling.run(setting))
     require_figures(rows)
-    for name in ("DDIM, eta = 0", "DDIM, eta = 1", "DPM-Solver++(2M)"):
-        assert {f"{name}, 3 steps: images a second", f"{name}, 3 steps: distance"} <= names(rows)
+    assert {"images a second in 2 steps", "images a second in 3 steps"} <= names(rows)
+    for sampler in ("DDIM, eta = 0", "DDIM, eta = 1", "DPM-Solver++(2M)"):
+        for levels in ("both ends", "trailing"):
+            assert f"distance: {sampler}, 3 steps, {levels}" in names(rows)
     assert rows[-1].name.startswith("floor: ")
+
+
+WAYS = [
+    way for way in sampling.ways_of(dict.fromkeys(sampling.LEVELS, (5, 10, 20))) if way.side == "diffusers"
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_both_sides_sample_at_the_same_levels_and_draw_the_same(way):
+    """But diffusers' DDIM with both ends, which steps past the level that comes next."""
+    scheduler, _ = sampling.scheduler_of(way)
+    assert torch.equal(scheduler.timesteps, way.timesteps)
+
+    def model(x, t, labels):
+        return torch.sin(2 * x + (t / 300 + labels).view(-1, 1, 1, 1))
+
+    x_T, labels = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 8])
+    ours, theirs = (
+        side(way, model, x_T, labels, torch.Generator().manual_seed(2)) for side in sampling.SIDES.values()
+    )
+    apart = (ours - theirs).abs().max().item()
+    steps_past = way.sampler in sampling.ETAS and way.levels == "both ends"
+    assert apart > 1e-3 if steps_past else apart < 1e-4
 
 
 def test_the_fastest_way_is_the_fastest_of_those_that_are_good_enough():
     distance = {
-        ("ours", "a", 5): 30.0,
-        ("ours", "a", 10): 12.0,
-        ("ours", "b", 10): 11.0,
-        ("peer", "a", 5): 1.0,
+        sampling.Way("ours", "a", 5, "both ends"): 30.0,
+        sampling.Way("ours", "a", 10, "both ends"): 12.0,
+        sampling.Way("ours", "a", 10, "trailing"): 11.0,
+        sampling.Way("peer", "a", 5, "trailing"): 1.0,
     }
     rates = {way: [speed] for way, speed in zip(distance, (8.0, 4.0, 5.0, 9.0), strict=True)}
-    assert sampling.fastest("ours", 15.0, distance, rates) == ("ours", "b", 10)
+    assert sampling.fastest("ours", 15.0, distance, rates) == ("ours", "a", 10, "trailing")
     assert sampling.fastest("ours", 10.0, distance, rates) is None
 
 
