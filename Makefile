@@ -29,10 +29,13 @@ endif
 $(READY): requirements.txt pyproject.toml .ci/bootstrap
 	@.ci/bootstrap
 
+# Threads that spin while they wait slow training down several times where anything else runs, a browser for one:
+# torch's sleep here, which costs a fifth where nothing does.
 lab: env ## open the course in JupyterLab (PORT=9999 and ARGS="--no-browser" are handed on)
 	@$(BIN)/course doctor --quiet --only kernel widgets nbgrader home
 	@$(BIN)/jupyter trust notebooks/*.ipynb solutions/*.ipynb >/dev/null
-	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter:$(CURDIR)/assessments" $(BIN)/jupyter lab --port $(PORT) $(ARGS)
+	@OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter:$(CURDIR)/assessments" \
+		$(BIN)/jupyter lab --port $(PORT) $(ARGS)
 
 hub: env ## try the course on a JupyterHub of this machine, as instructor and as students (PORT=9999)
 	@.ci/proxy

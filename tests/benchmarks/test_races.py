@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import networks
 from benchmarks.races import (
@@ -20,6 +21,7 @@ from benchmarks.races import (
     training_step,
 )
 from benchmarks.setting import Setting
+from course_utils.runtime import Profile
 
 # diffusers asks numpy for arrays in a way that numpy warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
@@ -54,6 +56,34 @@ def test_training_step(setting):
     assert {row.peer for row in rows if row.name == "step, fp32"} == set(networks.DISTRIBUTIONS)
     assert {f"step, {way}" for way in ways} | {f"the peak, {way}" for way in ways} <= names(rows)
     assert f"{networks.OURS}: share of the peak, fp32" in names(rows)
+    assert {f"{training_step.ALONE}: share of the peak, {way}" for way in ways} <= names(rows)
+    beyond = f"{networks.OURS}: share of the step beyond these convolutions"
+    assert {f"{beyond}, {way}" for way in ways} <= names(rows)
+
+
+@pytest.mark.parametrize("way", training_step.WAYS, ids=lambda way: way.name)
+def test_the_convolutions_alone_are_all_of_the_step_and_nothing_else(setting, way):
+    setting.progress(0, 1, "counting")
+    step = training_step.Step(networks.ours(tiny=True), way, 2, setting)
+    with FlopCounterMode(display=False) as counter:
+        step.gradients()
+    counts = counter.get_flop_counts()["Global"]
+    convolutions = sum(count for operator, count in counts.items() if "convolution" in str(operator))
+    alone = training_step.Convolutions(step)
+    assert alone.operations == convolutions < step.operations
+    before = [parameter.clone() for parameter in step.network.parameters()]
+    alone()
+    assert all(map(torch.equal, before, step.network.parameters()))
+
+
+def test_without_units_for_bf16_only_fp32_is_measured_and_the_others_say_why(monkeypatch):
+    setting = Setting(torch.device("cpu"), 1, "quick", 0.002, print)
+    assert training_step.ways_of(setting) == [training_step.WAYS[0]]  # the profile here is ci: no autocast
+    monkeypatch.setattr(training_step, "profile", lambda: Profile("cpu", setting.device, torch.bfloat16))
+    assert training_step.ways_of(setting) == list(training_step.WAYS)
+    rows = list(training_step.rows_without_units(training_step.WAYS[1]))
+    assert {row.peer for row in rows} == set(networks.DISTRIBUTIONS)
+    assert all(row.ours is None and row.note for row in rows)
 
 
 def test_a_missing_peer_leaves_its_rows_with_the_reason(setting, monkeypatch):
