@@ -32,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     failed = run_all([heat for race in chosen for heat in heats(race, args)], folder, args.again)
     out = args.out or (REPOSITORY / "benchmarks" if args.budget == "full" else folder) / "RESULTS.md"
     words = "" if args.budget == "full" else f" with budget {args.budget}: only to see that all runs"
-    write_atomically(out, table.results(RACES, folder, words).encode())
+    before = out.read_text() if out.is_file() else ""
+    write_atomically(out, table.results(RACES, folder, before, words).encode())
     say(f"{out} is written.")
     if failed:
         say(f"Failed: {', '.join(failed)}. The others are kept; the next run takes up the rest.")

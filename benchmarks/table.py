@@ -1,6 +1,7 @@
 """Writes RESULTS.md from what races have found.
 
-A row has a column for the CPU and one for a GPU; what was not run there is left empty.
+A row has a column for the CPU and one for a GPU; what was not run there is left empty. A race that was not run
+here keeps the section that it has, with the machine named below it, as long as its method is the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,14 +20,23 @@ ratios can be carried elsewhere. What was not run on a device is left empty.
 """
 
 
-def results(races: Sequence[Race], folder: Path, words: str = "") -> str:
-    """The whole text, of all that is kept in the folder."""
+def results(races: Sequence[Race], folder: Path, before: str = "", words: str = "") -> str:
+    """The whole text, of all that is kept in the folder; `before` is the text that it replaces."""
     parts = [HEAD.format(words=words)]
     for race in races:
         found = {device: kept(folder / device / f"{race.name}.json") for device in DEVICES}
         outcomes = {device: outcome for device, outcome in found.items() if outcome}
-        parts.append(section(race, outcomes) if outcomes else unrun(race))
+        parts.append(section(race, outcomes) if outcomes else standing(race, before) or unrun(race))
     return "\n".join(parts)
+
+
+def standing(race: Race, before: str) -> str:
+    """The race's section in an earlier text; "" where it is not there, or was measured in another way."""
+    start = before.find(f"## {race.title}\n\n{race.method}\n")
+    if start < 0:
+        return ""
+    section, *_ = before[start:].split("\n## ", maxsplit=1)
+    return section.rstrip("\n") + "\n"
 
 
 def unrun(race: Race) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
@@ -53,6 +55,19 @@ def test_a_race_that_is_over_is_kept_and_not_run_again(run, capsys):
     assert run([course]) == run([course])
     assert course.runs == 1
     assert "flat on cpu: kept from an earlier run" in capsys.readouterr().err
+
+
+def test_what_was_measured_elsewhere_stands_until_its_method_changes(run, tmp_path):
+    hill, lake = Course("hill", [alone("height", "m", [2.0])]), Course("lake", [alone("depth", "m", [3.0])])
+    _, first = run([hill, lake])
+    shutil.rmtree(tmp_path / "state")
+    _, second = run([hill, lake], "--only", "hill")
+    assert "height" in second and second.partition("lake")[2] == first.partition("lake")[2] != ""
+    assert (hill.runs, lake.runs) == (2, 1)
+    lake.race = replace(lake.race, method="Another method.")
+    _, text = run([hill, lake], "--only", "hill")
+    assert "| height, m | 2.00 |" in text and "depth" not in text
+    assert 'Not run yet: `make bench ARGS="--only lake"`.' in text
 
 
 def test_again_runs_it_again(run):
