@@ -1,7 +1,7 @@
 """Writes RESULTS.md from what races have found.
 
-A row has a column for the CPU and one for a GPU; what was not run there is left empty. A race that was not run
-here keeps the section that it has, with the machine named below it, as long as its method is the same.
+A row has a column for the CPU and one for a GPU; what was not run there is left empty. A race that was not
+run here keeps the section that it has, with the machine named below it, as long as its method is the same.
 """
 
 from collections.abc import Iterable, Sequence
