@@ -12,8 +12,7 @@ import bleach
 from bleach.css_sanitizer import ALLOWED_CSS_PROPERTIES, CSSSanitizer
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from course_utils.authoring.chapters import AuthoringError
-from course_utils.authoring.site.markdown import mathml
+from course_utils.formulas import mathml
 
 TEXT = {"a", "b", "br", "code", "del", "em", "i", "kbd", "s", "small", "span", "strong", "sub", "sup", "u"}
 BLOCKS = {"blockquote", "dd", "details", "div", "dl", "dt", "hr", "li", "ol", "p", "pre", "summary", "ul"}
@@ -68,7 +67,7 @@ class _Formulas(IPythonRenderer):
     def _draw(self, formula: str, block: bool) -> str:
         try:
             self.drawn.append(mathml(formula, block=block))
-        except AuthoringError:
+        except ValueError:
             return ""
         return f'<span class="formula-{len(self.drawn) - 1}"></span>'
 

@@ -173,7 +173,7 @@ def tints(live):
 def test_the_tint_of_a_word_is_its_share(twins, known):
     live = twins().widget(0)
     sums = known["maps"].sum(axis=(1, 2))
-    assert np.abs(np.array(tints(live)) - 0.6 * sums / sums.max()).max() < 0.005
+    assert np.abs(np.array(tints(live)) - 0.5 * sums / sums.max()).max() < 0.005
     red = word(live, 1).evaluate("word => getComputedStyle(word).backgroundColor")
     assert [int(text) for text in re.findall(r"\d+", red)[:3]] == [
         int(HIGHLIGHT[at : at + 2], 16) for at in (1, 3, 5)

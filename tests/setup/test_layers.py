@@ -14,6 +14,7 @@ PACKAGE = Path(course_utils.__file__).parent
 ORDER = (
     "runtime",
     "validation",
+    "formulas",
     "data",
     "classifier",
     *("autoencoders", "denoising", "vae", "gan", "dcgan", "diffusion", "stable_diffusion"),
