@@ -237,7 +237,12 @@ class Kernel:
         # Taken as they come: who does not read does not answer the pings of the server, and is hung up on.
         kernel.messages = asyncio.Queue()
         kernel.socket = await websocket_connect(
-            HTTPRequest(address, headers={"Authorization": client.headers["Authorization"]}),
+            HTTPRequest(
+                address,
+                headers={"Authorization": client.headers["Authorization"]},
+                connect_timeout=PATIENCE,
+                request_timeout=PATIENCE,
+            ),
             on_message_callback=kernel.messages.put_nowait,
         )
         return kernel
