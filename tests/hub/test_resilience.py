@@ -27,7 +27,8 @@ class SlowLine:
     """A port of this machine that hands on what it gets, some time later, until it is cut."""
 
     def __init__(self, target: str) -> None:
-        self.target = urlsplit(target)
+        address = urlsplit(target)
+        self.target = (address.hostname, address.port)
         self.loop = asyncio.new_event_loop()
         self.whole = True
         self.writers: set[asyncio.StreamWriter] = set()
@@ -41,17 +42,17 @@ class SlowLine:
         return f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self.whole:
-            writer.close()
-            return
-        there_reader, there_writer = await asyncio.open_connection(self.target.hostname, self.target.port)
-        self.writers |= {writer, there_writer}
+        ends = {writer}
         try:
-            await asyncio.gather(self.hand_on(reader, there_writer), self.hand_on(there_reader, writer))
+            if self.whole:
+                there_reader, there_writer = await asyncio.open_connection(*self.target)
+                ends.add(there_writer)
+                self.writers |= ends
+                await asyncio.gather(self.hand_on(reader, there_writer), self.hand_on(there_reader, writer))
         finally:
-            self.writers -= {writer, there_writer}
-            self.loop.call_later(DELAY, there_writer.close)
-            self.loop.call_later(DELAY, writer.close)
+            self.writers -= ends
+            for end in ends:
+                self.loop.call_later(DELAY, end.close)
 
     async def hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Everything that comes, DELAY seconds later and in its order, and then the end."""
@@ -146,13 +147,9 @@ def test_a_line_that_breaks_is_said_and_the_widget_lives_on(dora, line, complain
 def test_a_saved_notebook_opens_with_widgets_that_say_what_they_lack(dora, line):
     """Its server has been stopped and started, as after a night: nothing has been run since."""
     page = dora.page
-    dora.menu("File", "Save Notebook")
-    saved = dora.home / "slow.ipynb"
-    for _ in range(300):
-        if "widgets" in nbformat.read(saved, as_version=4).metadata:
-            break
-        page.wait_for_timeout(200)
-    assert "widgets" in nbformat.read(saved, as_version=4).metadata
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and "slow.ipynb" in answer.url):
+        dora.menu("File", "Save Notebook")
+    assert "widgets" in nbformat.read(dora.home / "slow.ipynb", as_version=4).metadata
     page.goto(f"{line.address}/hub/home", wait_until="networkidle")  # until then the button does nothing
     button = page.get_by_role("button", name="Stop My Server")
     button.click()
