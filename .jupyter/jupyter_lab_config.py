@@ -4,10 +4,13 @@ The course brings no language servers: what would look for them at each start is
 They also save what widgets show with a notebook: opened again, it would say "model not found" in their place.
 """
 
+import logging
+
 c = get_config()  # noqa: F821  (traitlets defines it)
 
 c.LabApp.default_url = "/lab/tree/notebooks/01_autoencoders.ipynb"
 c.ServerApp.log_level = "WARN"  # leaves the address
 c.ServerApp.allow_root = True  # in a container there may be nobody else
-c.ServerApp.tornado_settings = {"ws_ping_timeout": 30_000}  # tornado warns of the server's own default
+# The server waits 90 seconds for a browser that says nothing, tornado says that it would rather wait 30.
+logging.getLogger("tornado.general").addFilter(lambda said: "websocket_ping_timeout" not in said.getMessage())
 c.KernelManager.transport_encryption = "auto"  # on a shared machine others could listen to a kernel

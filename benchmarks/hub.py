@@ -1,12 +1,12 @@
-"""A class at once: all start their servers, fetch chapter 1, check their answers in a kernel, and hand in.
+"""A class at once: all start their servers, fetch chapter 1, open it, check their answers, and hand in.
 
-    python benchmarks/hub.py --students 30 --kernels 6
+    python benchmarks/hub.py --students 30 --opening 6
 
 The hub is the one of `make hub`, in a temporary folder; students are driven over its addresses, without
-browsers. All begin each step together; of kernels, which hold torch, as many live at a time as --kernels says
-(default: all). Told apart are logging in, until the last server answers, and the lesson, from the first fetch
-to the last notebook handed in. Each hands in a notebook with a mark of its own, so that what is lost, doubled
-or mixed up is seen.
+browsers. All begin each part together, and the next when all have done with it: they log in; fetch; open the
+notebook and run its imports, as many at a time as --opening says (default: all); check all answers, while
+everybody's kernel is alive; hand in. Each hands in a notebook with a mark of its own, so that what is lost,
+doubled or mixed up is seen.
 
 Memory is what a process has for itself plus its share of what several use (PSS), in MiB; "written" is what
 counts against the limit that COURSE_MEMORY sets.
@@ -23,8 +23,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -45,7 +45,8 @@ scopes = ["admin:users", "admin:servers", "access:servers"]
 c.JupyterHub.load_roles.append({{"name": "crowd", "scopes": scopes, "services": ["crowd"]}})
 """
 PATIENCE = 600  # seconds
-PARTS = {"log in": ("start",), "fetch, check, hand in": ("fetch", "work", "submit")}
+# Each part and its step, a method of Crowd.
+PARTS = {"log in": "start", "fetch": "fetch", "open": "open", "check": "check", "hand in": "submit"}
 STEPS = ("server", "fetch", "kernel", "torch", "check", "submit")
 MEMORY = ("server", "kernel", "with torch", "after the checks", "written")
 
@@ -54,12 +55,12 @@ def main() -> None:
     """Print a table, and as JSON what happened if --json names a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--students", type=int, default=6)
-    parser.add_argument("--kernels", type=int, metavar="N", help="at a time (default: one for each student)")
+    parser.add_argument("--opening", type=int, metavar="N", help="kernels started at a time (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there, too")
     args = parser.parse_args()
     names = [f"student{number:02}" for number in range(1, args.students + 1)]
     with tempfile.TemporaryDirectory(prefix="course-hub-") as folder, running_hub(Path(folder)) as client:
-        outcome = asyncio.run(Crowd(client, Path(folder), args.kernels or len(names)).lesson(names))
+        outcome = asyncio.run(Crowd(client, Path(folder), args.opening or len(names)).lesson(names))
     if args.json:
         args.json.write_text(json.dumps(outcome, indent=1))
     print("\n".join(table(outcome)))
@@ -102,9 +103,10 @@ def wait_for(address: str, hub: subprocess.Popen[bytes], log: Path) -> None:
 class Crowd:
     """Everybody in the room. Each step is a function of a name; its seconds and bytes are noted by name."""
 
-    def __init__(self, connect: Callable[[], httpx.AsyncClient], folder: Path, kernels: int) -> None:
+    def __init__(self, connect: Callable[[], httpx.AsyncClient], folder: Path, opening: int) -> None:
         self.connect, self.folder = connect, folder
-        self.kernels = asyncio.Semaphore(kernels)
+        self.opening = asyncio.Semaphore(opening)
+        self.kernels: dict[str, Kernel] = {}
         self.seconds: dict[str, dict[str, float]] = {step: {} for step in STEPS}
         self.memory: dict[str, dict[str, float]] = {what: {} for what in MEMORY}
         self.verdicts: dict[str, int] = {}
@@ -116,10 +118,9 @@ class Crowd:
             await self.post("/hub/api/users", json={"usernames": names})
             await self.start(INSTRUCTOR)
             await self.teach("assign", "release")
-            for part, steps in PARTS.items():
+            for part, step in PARTS.items():
                 began = time.monotonic()
-                for step in steps:
-                    await asyncio.gather(*(getattr(self, step)(name) for name in names))
+                await asyncio.gather(*(getattr(self, step)(name) for name in names))
                 self.parts[part] = time.monotonic() - began
             await self.teach("collect")
         handed_in = sorted((self.folder / "exchange" / COURSE_ID / "inbound").iterdir())
@@ -175,42 +176,36 @@ class Crowd:
     async def submit(self, name: str) -> None:
         await self.panel(name, "submit")
 
-    async def work(self, name: str) -> None:
-        """Start a kernel, answer, check every answer, save, and end the kernel."""
-        path = self.notebook(name)
-        notebook = await asyncio.to_thread(nbformat.read, path, 4)
-        fill_in(notebook, name)
-        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        answers = [cell.source for cell in notebook.cells if "nbgrader" in cell.metadata]
-        async with self.kernels, self.kernel(name) as kernel:
-            await self.timed("torch", name, kernel.run(code[0]))
-            self.note("with torch", name, await kernel.memory())
-            said = await self.timed("check", name, kernel.run("\n".join(answers)))
-            self.verdicts[name] = said.count(": right, ")
-            self.note("after the checks", name, await kernel.memory())
-            self.note("written", name, await kernel.memory(written=True))
-        path.unlink()
-        await asyncio.to_thread(nbformat.write, notebook, path)
+    async def open(self, name: str) -> None:
+        """Open the notebook: a kernel starts and imports what the first cell says."""
+        notebook = await asyncio.to_thread(nbformat.read, self.notebook(name), 4)
+        imports = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        async with self.opening:
+            self.kernels[name] = kernel = await self.timed("kernel", name, self._start_kernel(name))
+            self.note("kernel", name, await kernel.memory())
+            self.note("server", name, await kernel.memory("os.getppid()"))
+            await self.timed("torch", name, kernel.run(imports))
+        self.note("with torch", name, await kernel.memory())
 
-    @asynccontextmanager
-    async def kernel(self, name: str) -> AsyncIterator["Kernel"]:
-        what = {
-            "name": "",
-            "path": f"{CHAPTER}/{CHAPTER}.ipynb",
-            "type": "notebook",
-            "kernel": {"name": "python3"},
-        }
-        sessions = f"/user/{name}/api/sessions"
-        began = time.monotonic()
-        session = await self.post(sessions, json=what)
+    async def _start_kernel(self, name: str) -> "Kernel":
+        what = {"path": f"{CHAPTER}/{CHAPTER}.ipynb", "name": "", "type": "notebook"}
+        session = await self.post(f"/user/{name}/api/sessions", json={**what, "kernel": {"name": "python3"}})
         kernel = await Kernel.connect(self.client, f"/user/{name}/api/kernels/{session['kernel']['id']}")
         await kernel.run("import os")
-        self.seconds["kernel"][name] = time.monotonic() - began
-        self.note("kernel", name, await kernel.memory())
-        self.note("server", name, await kernel.memory("os.getppid()"))
-        yield kernel
-        kernel.socket.close()
-        (await self.client.delete(f"{sessions}/{session['id']}")).raise_for_status()
+        return kernel
+
+    async def check(self, name: str) -> None:
+        """Answer, check every answer, and save."""
+        path, kernel = self.notebook(name), self.kernels[name]
+        notebook = await asyncio.to_thread(nbformat.read, path, 4)
+        fill_in(notebook, name)
+        answers = [cell.source for cell in notebook.cells if "nbgrader" in cell.metadata]
+        said = await self.timed("check", name, kernel.run("\n".join(answers)))
+        self.verdicts[name] = said.count(": right, ")
+        self.note("after the checks", name, await kernel.memory())
+        self.note("written", name, await kernel.memory(written=True))
+        path.unlink()
+        await asyncio.to_thread(nbformat.write, notebook, path)
 
     def note(self, what: str, name: str, mebibytes: float) -> None:
         self.memory[what][name] = mebibytes

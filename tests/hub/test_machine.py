@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jupyter_server.base.websocket import WebSocketMixin
 from traitlets.config import Config, PyFileConfigLoader
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +139,17 @@ def test_what_students_do_without_is_off_in_server_and_browser(trial):
     assert {"@jupyterlab/lsp-extension", "jupyterlab-jupytext", "@jupyter-notebook/lab-extension"} <= disabled
     kept = {"assignment_list", "validate_assignment", "jupyter_server_terminals"}
     assert not kept & {name.rpartition(".")[2] for name in off}
+
+
+@pytest.mark.parametrize(
+    "path", [HUB / "jupyter/everyone/jupyter_server_config.py", HUB.parent / ".jupyter/jupyter_lab_config.py"]
+)
+def test_a_browsers_line_to_its_kernel_outlives_the_first_ping(path):
+    """No answer comes before the first ping: who waits for as long as that hangs up on everybody."""
+    loaded = PyFileConfigLoader(path.name, str(path.parent)).load_config()
+    line = WebSocketMixin()
+    line.settings = dict(loaded.ServerApp.get("tornado_settings", {}))
+    assert line.ping_timeout >= 2 * line.ping_interval
 
 
 def test_a_class_needs_a_folder():

@@ -1,5 +1,6 @@
 """What every server on the hub runs with, a student's and an instructor's."""
 
+import logging
 import os
 
 c = get_config()  # noqa: F821  (traitlets defines it)
@@ -8,7 +9,8 @@ c = get_config()  # noqa: F821  (traitlets defines it)
 os.chdir(os.environ.get("JUPYTERHUB_ROOT_DIR", "."))
 c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL", "/bin/sh")]}
 c.ServerApp.log_level = "WARN"
-c.ServerApp.tornado_settings = {"ws_ping_timeout": 30_000}  # tornado warns of the server's own default
+# The server waits 90 seconds for a browser that says nothing, tornado says that it would rather wait 30.
+logging.getLogger("tornado.general").addFilter(lambda said: "websocket_ping_timeout" not in said.getMessage())
 c.KernelManager.transport_encryption = "auto"  # a kernel's ports are open to everybody on the machine
 # What torch has taken is free again only when its kernel ends: an hour after its notebook was last open.
 c.MappingKernelManager.cull_idle_timeout = 3600
