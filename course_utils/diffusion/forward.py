@@ -75,7 +75,7 @@ def predict_x0(x_t: Tensor, t: Tensor, noise: Tensor, alphas_cumprod: Tensor) ->
     """
     require_alike("predict_x0", x_t=x_t, noise=noise)
     signal, sigma = _signal_and_sigma("predict_x0", alphas_cumprod, t, x_t)
-    require_signal(signal.flatten(), t)
+    require_signal("predict_x0", signal.flatten(), t)
     return without_noise(x_t, noise, signal, sigma)
 
 
@@ -162,11 +162,11 @@ def _require_levels(function: str, t: Tensor, timesteps: int, batch: int) -> Non
         )
 
 
-def require_signal(signal: Tensor, t: Tensor) -> None:
+def require_signal(function: str, signal: Tensor, t: Tensor) -> None:
     """Raise unless sqrt(abar_t), (B,) in the dtype of the images, is above 0 at their levels t, (B,)."""
     if (signal == 0).any():
         raise ValueError(
-            f"predict_x0: alphas_cumprod must be above 0, got 0 in {signal.dtype} at t = "
+            f"{function}: alphas_cumprod must be above 0, got 0 in {signal.dtype} at t = "
             f"{t[signal == 0].tolist()}. Nothing is left of x_0 in x_t, so x_t cannot tell it."
         )
 

@@ -70,7 +70,7 @@ def require_start(function: str, x_T: Tensor, t: int, abar_t: float) -> None:
     """Raise unless x_T are images, and something is left of x_0 in them at level t, and so at all below."""
     require_alike(function, x_T=x_T)
     signal = torch.full((len(x_T),), sqrt(abar_t), dtype=x_T.dtype)
-    require_signal(signal, torch.full((len(x_T),), t))
+    require_signal(function, signal, torch.full((len(x_T),), t))
 
 
 def require_level(function: str, t: int, timesteps: int) -> None:

@@ -755,7 +755,7 @@ def test_a_start_without_signal_is_refused_before_the_model_is_called(name):
         raise AssertionError("it was called")
 
     betas = torch.cat([FEW[:-1], torch.ones(1, dtype=torch.float64)])
-    with pytest.raises(ValueError, match=r"^predict_x0: alphas_cumprod must be above 0, .* t = \[19, 19\]"):
+    with pytest.raises(ValueError, match=r"^(?!predict_x0)\w+: alphas_cumprod must be .* t = \[19, 19\]"):
         next(every_sampler(model, X, betas)[name])
 
 
