@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-w
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 # torch asks for megabytes in every operation, and the GNU C library would have the system clear new ones each time.
-# It keeps what is freed, up to half a GiB: the forward passes of a convolutional network take two thirds of the time.
+# It keeps what is freed, up to half a GiB: the forward passes of a convolutional network take little more than half the time.
 export MALLOC_MMAP_MAX_ ?= 0
 export MALLOC_TRIM_THRESHOLD_ ?= 536870912
 
