@@ -54,6 +54,7 @@ class LiveWidget(CourseWidget):
             answer, buffers = self.answer(request)
         except (Exception, KeyboardInterrupt) as error:
             answer, buffers = {"error": last_line(error)}, []
+        try:
+            self.send({**answer, "number": request["number"]}, buffers)
         finally:
-            self.busy = False
-        self.send({**answer, "number": request["number"]}, buffers)
+            self.busy = False  # after the answer, which somebody waits for

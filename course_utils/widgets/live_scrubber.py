@@ -148,7 +148,7 @@ class LiveScrubber(LiveWidget):
             for (name, offer), at in places
         }
         record, sheet = self._record(tuple(request["positions"]), self._computed(settings))
-        return record, [pictures.png(sheet, quick=True)]
+        return record, [sheet.tobytes()]  # raw: somebody waits, and a PNG file must be written and read
 
     @traitlets.validate("settings")
     def _known_settings(self, proposal: traitlets.Bunch) -> dict[str, Value]:

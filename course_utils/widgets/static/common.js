@@ -210,18 +210,24 @@ class Frame {
   }
 }
 
+/** The PNG file in a blob, as an ImageBitmap of its very values. */
+function decoded(blob) {
+  return createImageBitmap(blob.slice(0, blob.size, "image/png"), { colorSpaceConversion: "none" });
+}
+
 /** Images side by side in one PNG. Grey ones become ink: the page's text colour, as opaque as the pixel is bright. */
 class Atlas {
   static async load(frame) {
-    const blob = new Blob([frame.get("pixels")], { type: "image/png" });
-    return new Atlas(await createImageBitmap(blob, { colorSpaceConversion: "none" }), frame.content.tiles);
+    return new Atlas(await decoded(new Blob([frame.get("pixels")])), frame.content.tiles);
   }
 
-  constructor(bitmap, { width, height, columns, grey }) {
+  /** `sheet` is an ImageBitmap or an ImageData. */
+  constructor(sheet, { width, height, columns, grey }) {
     Object.assign(this, { width, height, columns, grey });
-    this.canvas = make("canvas", { width: bitmap.width, height: bitmap.height });
+    this.canvas = make("canvas", { width: sheet.width, height: sheet.height });
     this.context = this.canvas.getContext("2d");
-    this.context.drawImage(bitmap, 0, 0);
+    if (sheet instanceof ImageData) this.context.putImageData(sheet, 0, 0);
+    else this.context.drawImage(sheet, 0, 0);
     if (grey) this.#brightnessToOpacity();
   }
 

@@ -17,14 +17,13 @@ async function build(frame) {
     return values ? values.indexOf(chosen) : chosen;
   });
   const key = () => JSON.stringify(positions());
-  const keep = async (record, file) => {
-    const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
-    runs.set(JSON.stringify(record.positions), { ...record, atlas: new Atlas(bitmap, record.tiles) });
+  const keep = (record, sheet) => {
+    runs.set(JSON.stringify(record.positions), { ...record, atlas: new Atlas(sheet, record.tiles) });
   };
   const kernel = new Kernel(frame, {
-    take: async (record, [sheet]) => {
+    take: (record, [sheet]) => {
       pause = performance.now() - began > quick ? longest : 0;
-      await keep(record, new Blob([sheet], { type: "image/png" }));
+      keep(record, imageOf(sheet, record.tiles));
       follow();
     },
     end: text => {
@@ -37,6 +36,7 @@ async function build(frame) {
     if (kernel.busy || runs.has(key())) return; // a busy kernel is asked for what is then newest once it has answered
     [asked, began] = [key(), performance.now()];
     kernel.ask({ positions: positions() });
+    setTimeout(() => frame.redraw(), quick); // to say that it computes, should it still do so
   };
 
   /** Show what is chosen, if it is known, and say so if it is not. */
@@ -70,7 +70,7 @@ async function build(frame) {
   };
 
   const stored = new Blob([frame.get("pixels")]);
-  for (const record of known) await keep(record, stored.slice(...record.bytes, "image/png"));
+  for (const record of known) keep(record, await decoded(stored.slice(...record.bytes)));
   const choose = (at, position) => {
     const wanted = kernel.present
       ? positions().map((was, i) => (i === at ? position : was))
@@ -94,7 +94,10 @@ async function build(frame) {
   frame.watch("change:settings", () => {
     clearTimeout(timer);
     failure = { key: "", text: "" };
-    if (!runs.has(key())) timer = setTimeout(ask, pause);
+    if (!runs.has(key())) {
+      if (pause) timer = setTimeout(ask, pause);
+      else ask(); // before the settings themselves are sent, which the answer does not wait for
+    }
     follow();
   });
   frame.onResize(room, () => shown && fit());
@@ -107,9 +110,23 @@ async function build(frame) {
     picture.show(shown.atlas, shown.tileOf ? shown.tileOf[at] : at, theme);
     moveSlider(at);
     moveChoices.forEach((move, i) => move(positions()[i]));
-    const said = runs.has(key()) ? shown.captions[at] : messages.busy;
+    // An answer that comes at once is not announced: the caption stays until there is another.
+    const soon = pause === 0 && performance.now() - began < quick;
+    const said = runs.has(key()) ? shown.captions[at] : soon ? frame.caption.textContent : messages.busy;
     return tell(frame, theme, failure.key === key() && !runs.has(key()) ? failure.text : "") || said;
   };
+}
+
+/** A sheet of tiles as the kernel sends it, one byte a grey pixel or three a coloured one, as ImageData. */
+function imageOf({ buffer, byteOffset, byteLength }, { width, columns, grey }) {
+  const [bytes, depth] = [new Uint8Array(buffer, byteOffset, byteLength), grey ? 1 : 3];
+  const image = new ImageData(width * columns, byteLength / (depth * width * columns));
+  const { data } = image;
+  for (let to = 0, from = 0; to < data.length; to += 4, from += depth) {
+    for (let channel = 0; channel < 3; channel++) data[to + channel] = bytes[from + (grey ? 0 : channel)];
+    data[to + 3] = 255;
+  }
+  return image;
 }
 
 /** A control that offers some values of a choice: a slider through numbers, a selection of texts. Returns its mover. */

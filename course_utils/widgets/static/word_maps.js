@@ -116,7 +116,7 @@ function checkbox(frame, name, label) {
 
 /** The pixels of a PNG file: width, and red, green, blue, opacity of each. */
 async function pixelsOf(file) {
-  const bitmap = await createImageBitmap(file.slice(0, file.size, "image/png"), { colorSpaceConversion: "none" });
+  const bitmap = await decoded(file);
   const context = make("canvas", { width: bitmap.width, height: bitmap.height }).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
