@@ -37,15 +37,19 @@ def stripes(steps: int, width: float, direction: str) -> Run:
     return Run(frames, list(range(1, steps + 1)), captions)
 
 
-scrubber = LiveScrubber(
-    stripes,
-    {"steps": [3, 5, 9], "width": [4.0, 6.0, 8.5], "direction": ["across", "down", "up"]},
-    title="Stripes of your own",
-    label="step",
-    unit="of all steps",
-    start={"steps": 5},
-    known=[{"width": 8.5}, {"steps": 3, "direction": "down"}],
-)
+def offered() -> LiveScrubber:
+    return LiveScrubber(
+        stripes,
+        {"steps": [3, 5, 9], "width": [4.0, 6.0, 8.5], "direction": ["across", "down", "up"]},
+        title="Stripes of your own",
+        label="step",
+        unit="of all steps",
+        start={"steps": 5},
+        known=[{"width": 8.5}, {"steps": 3, "direction": "down"}],
+    )
+
+
+scrubber = offered()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from course_utils.widgets.live import MESSAGES
 pytestmark = pytest.mark.browser
 SOURCE = Path(__file__).with_name("kernel_example.py")
 WIDGETS = ("scrubber", "trainer")
+QUICK = {0: 5, 1: 6}  # seconds that an answer may take to be quick, and the cell with such a scrubber
 ACROSS = "Step {} of {}, {} pixels across."
 
 
@@ -28,16 +29,18 @@ def example():
 
 @pytest.fixture(scope="module")
 def run(write_notebook, open_notebook):
-    """run(name, patience=20, quick=3600): a notebook that ran and shows each widget twice."""
+    """run(name, patience=20): a notebook that ran and shows each widget twice, every answer taken for a quick
+    one; then a scrubber for each of QUICK.
+    """
 
-    def start(name, patience=20, quick=3600):
+    def start(name, patience=20):
         first = (
             "from course_utils.widgets import live, live_scrubber\n"
-            f"live.PATIENCE, live_scrubber.QUICK = {patience}, {quick}\n{SOURCE.read_text()}"
+            f"live.PATIENCE, live_scrubber.QUICK = {patience}, 3600\n{SOURCE.read_text()}"
         )
-        notebook = open_notebook(
-            write_notebook(name, [new_code_cell(cell) for cell in (first, *WIDGETS, *WIDGETS)])
-        )
+        others = [f"live_scrubber.QUICK = {quick}\noffered()" for quick in QUICK]
+        cells = [new_code_cell(cell) for cell in (first, *WIDGETS, *WIDGETS, *others)]
+        notebook = open_notebook(write_notebook(name, cells))
         notebook.run_all()
         return notebook
 
@@ -145,19 +148,32 @@ DRAG = """async (slider, [first, last]) => {
 
 
 @pytest.mark.parametrize(
-    ("quick", "computed"),
-    [(3600, "[(9, 6.0, 'across'), (3, 6.0, 'across')]"), (0, "[(3, 6.0, 'across')]")],
+    ("cell", "computed"),
+    [(1, "[(9, 8.5, 'down'), (3, 8.5, 'down')]"), (QUICK[0], "[(3, 8.5, 'down')]")],
     ids=["a quick kernel is asked at once", "a slow one when the drag is over"],
 )
-def test_a_drag_begins_no_long_computation_on_its_way(run, quick, computed):
-    notebook = run(f"drag_{quick}.ipynb", quick=quick)
-    scrubber = shown(notebook, "scrubber")
-    scrubber.drag("width", 1)  # the first answer
-    expect(scrubber.caption).to_have_text(ACROSS.format(5, 5, 6.0))
+def test_a_drag_begins_no_long_computation_on_its_way(scrubber, notebook, cell, computed):
+    live = notebook.widget(cell)
+    live.slider("direction").select_option("down")
+    live.drag("width", 2)  # the first answers
+    expect(live.caption).to_have_text("Step 5 of 5, 8.5 pixels down.")
     notebook.kernel("computed.clear()")
-    scrubber.slider("steps").evaluate(DRAG, ["2", "0"])
-    expect(scrubber.caption).to_have_text(ACROSS.format(3, 3, 6.0))
+    live.slider("steps").evaluate(DRAG, ["2", "0"])
+    expect(live.caption).to_have_text("Step 3 of 3, 8.5 pixels down.")
     notebook.kernel_prints("print(computed)", computed)
+
+
+def test_a_quick_kernel_that_takes_its_time_is_told_of_a_little_later(notebook, hold):
+    """What comes at once is shown without a word before."""
+    live = notebook.widget(QUICK[1])
+    hold.unlink()
+    live.drag("width", 1)
+    expect(live.caption).to_have_text(ACROSS.format(5, 5, 6.0))
+    hold.touch()
+    live.drag("steps", 2)
+    expect(live.caption).to_have_text(MESSAGES["busy"])
+    hold.unlink()
+    expect(live.caption).to_have_text(ACROSS.format(9, 9, 6.0))
 
 
 def test_runs_of_other_lengths_and_sizes_bring_their_own_slider(scrubber, notebook, example, screenshot):
@@ -355,10 +371,16 @@ def test_themes(scrubber, trainer, notebook, page, screenshot):
             screenshot(f"live-{name}-{theme.lower()}", live.host)
 
 
-@pytest.fixture
-def impatient(run, lab):
-    """A notebook whose widgets wait for one second; its kernel is nobody else's."""
+@pytest.fixture(scope="module")
+def impatient(run):
+    """A notebook whose widgets wait for one second."""
     return run("impatient.ipynb", patience=1)
+
+
+@pytest.fixture
+def doomed(run):
+    """Another one, whose kernel is nobody else's."""
+    return run("doomed.ipynb", patience=1)
 
 
 def test_a_kernel_that_is_busy_elsewhere_is_missed_and_answers_later(impatient, lab, screenshot):
@@ -378,7 +400,7 @@ def test_a_kernel_that_is_busy_elsewhere_is_missed_and_answers_later(impatient, 
 
 def test_a_long_computation_is_waited_for(impatient, hold):
     """Longer than the patience that a kernel gets which has not begun."""
-    scrubber = shown(impatient, "scrubber")
+    scrubber = impatient.widget(QUICK[0])
     scrubber.drag("width", 1)
     scrubber.host.page.wait_for_timeout(3000)
     expect(scrubber.caption).to_have_text(MESSAGES["busy"])
@@ -387,19 +409,19 @@ def test_a_long_computation_is_waited_for(impatient, hold):
 
 
 @pytest.mark.parametrize("farewell", ["session.kernel.restart()", "shutdown()", "killed"])
-def test_without_its_kernel_a_widget_says_so(impatient, farewell, hold, complaints):
-    scrubber, trainer = shown(impatient, "scrubber"), shown(impatient, "trainer")
-    process = int(impatient.kernel("import os\nprint(os.getpid())"))
+def test_without_its_kernel_a_widget_says_so(doomed, farewell, hold, complaints):
+    scrubber, trainer = shown(doomed, "scrubber"), shown(doomed, "trainer")
+    process = int(doomed.kernel("import os\nprint(os.getpid())"))
     scrubber.drag("width", 1)  # under way when the kernel goes
     scrubber.host.page.wait_for_timeout(600)
     if farewell == "killed":
         os.kill(process, signal.SIGKILL)
     else:
-        impatient.page.evaluate(f"() => jupyterapp.shell.currentWidget.sessionContext.{farewell}")
+        doomed.page.evaluate(f"() => jupyterapp.shell.currentWidget.sessionContext.{farewell}")
     # A kernel that is shut down still says why it broke off; the others say nothing more.
     expect(scrubber.caption).to_have_class(re.compile("failed"))
     if farewell == "killed":  # JupyterLab says so too
-        impatient.page.locator(".jp-Dialog").get_by_role("button", name="OK").click()
+        doomed.page.locator(".jp-Dialog").get_by_role("button", name="OK").click()
     trainer.press("both")
     expect(trainer.caption).to_have_text(MESSAGES["silent"])
     scrubber.drag("steps", 2)
