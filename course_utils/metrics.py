@@ -93,26 +93,38 @@ def _symmetric_root(matrix: Tensor) -> Tensor:
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
 
 
+def feature_gaussian(features: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of a set of images, seen through the features of a network.
+
+    Args:
+        features: (B, C, H, W) -> (B, D), e.g. the `features` of a DigitClassifier.
+        x: (N, C, H, W) in the range that the network expects; N well above D.
+
+    Returns:
+        mu (D,) and cov (D, D), float64, as frechet_distance takes them.
+
+    Raises:
+        ValueError: fewer than two images.
+    """
+    if len(x) < 2:
+        raise ValueError(f"feature_gaussian: a covariance needs two images or more, got {len(x)}.")
+    seen = in_batches(features, x).double()
+    return seen.mean(dim=0), seen.T.cov()
+
+
 def feature_distance(features: Callable[[Tensor], Tensor], x: Tensor, reference: Tensor) -> float:
     """Fréchet distance between two sets of images, seen through the features of a network.
 
     It depends on the network and on how many images there are, and is not 0 for two sets of real images: name
-    both numbers, and print that floor beside it.
+    both numbers, and print that floor beside it. For many sets against one, take its feature_gaussian once.
 
     Args:
-        features: (B, C, H, W) -> (B, D), e.g. the `features` of a DigitClassifier.
-        x, reference: (N, C, H, W), (M, C, H, W) in the range that the network expects; N, M well above D.
+        features, x, reference: see feature_gaussian.
 
     Raises:
         ValueError: fewer than two images in a set.
     """
-    if min(len(x), len(reference)) < 2:
-        raise ValueError(
-            f"feature_distance: a covariance needs two images or more, got {len(x)} and {len(reference)}."
-        )
-    seen = [in_batches(features, images).double() for images in (x, reference)]
-    (mu1, cov1), (mu2, cov2) = ((f.mean(dim=0), f.T.cov()) for f in seen)
-    return frechet_distance(mu1, cov1, mu2, cov2)
+    return frechet_distance(*feature_gaussian(features, x), *feature_gaussian(features, reference))
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from course_utils import autoencoders, denoising, plots, runtime, widgets
 from course_utils.data import batches, load
 from course_utils.exercises import check, mine_or_reference
-from course_utils.metrics import feature_distance
+from course_utils.metrics import feature_gaussian, frechet_distance
 from course_utils.training import in_batches, load_card, load_checkpoint, seeded, train
 
 profile = runtime.profile()
@@ -342,7 +342,7 @@ check("denoising.iterate_denoiser", iterate_denoiser)
 
 # %%
 my_iterate = mine_or_reference("denoising.iterate_denoiser", iterate_denoiser)
-judge = load_checkpoint("classifier/mnist")
+features = load_checkpoint("classifier/mnist").features
 count, depth = 1000, 10
 real = load("mnist", "test").images[::10]
 starts = torch.randn(count, 1, 32, 32, generator=torch.Generator().manual_seed(6))
@@ -353,8 +353,9 @@ iterated = {
     "σ = 0.5 only, dense": my_iterate(load_checkpoint("denoising/dense-0.5"), starts[..., 2:30, 2:30], depth),
 }
 stops = (0, 1, 2, 3, 4, 5, 10)
-floor = feature_distance(judge.features, load("mnist", "train").images[:count], real)
-distances = {name: [feature_distance(judge.features, states[n], real) for n in stops]
+goal = feature_gaussian(features, real)
+floor = frechet_distance(*feature_gaussian(features, load("mnist", "train").images[:count]), *goal)
+distances = {name: [frechet_distance(*feature_gaussian(features, states[n]), *goal) for n in stops]
              for name, states in iterated.items()}
 
 # %%

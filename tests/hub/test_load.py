@@ -10,13 +10,13 @@ import pytest
 pytestmark = [pytest.mark.nbgrader, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = 6
+STUDENTS = 4
 EXERCISES = 7
 
 
 @pytest.fixture(scope="module")
 def outcome(proxy, tmp_path_factory):
-    """What six students did, of whom two open their notebooks at a time."""
+    """What four students did, of whom two open their notebooks at a time."""
     path = tmp_path_factory.mktemp("load") / "outcome.json"
     command = [sys.executable, ROOT / "benchmarks/hub.py", "--students", str(STUDENTS), "--opening", "2"]
     result = subprocess.run([*command, "--json", path], capture_output=True, text=True)
