@@ -8,7 +8,7 @@ READY := .venv/.ready
 PORT ?= 8888
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	--numprocesses 2 --dist loadscope --no-loadscope-reorder
+	--numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 # The project's kernel and packages come before those of the user and of other projects.
 export JUPYTER_PREFER_ENV_PATH := 1

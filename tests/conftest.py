@@ -1,7 +1,8 @@
 """What every test runs under, whatever the shell says that started it, and to which part a test belongs.
 
-One thread a worker (`make test` runs two), the ci profile, nobody's Jupyter settings, and no network: inside
-pytest, pytest-socket blocks it (see pyproject.toml); for processes started here, a proxy that answers no one.
+One thread a worker, the ci profile, nobody's Jupyter settings, and no network: inside pytest, pytest-socket
+blocks it (see pyproject.toml); for processes started here, a proxy that answers no one. Workers often wait,
+for a browser or a kernel: `make test` runs three of them on two cores.
 """
 
 import atexit
