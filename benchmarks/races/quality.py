@@ -282,7 +282,7 @@ class Lane:
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    count = setting.pick(tiny=20, quick=100, full=2_000 if setting.minutes >= PROTOCOL else 1_000)
+    count = setting.pick(tiny=20, quick=100, full=2_000 if setting.minutes >= PROTOCOL else 500)
     with tempfile.TemporaryDirectory(prefix="course-bench-") as folder:
         lanes = {name: Lane(one) for name, one in contenders(Path(folder), setting).items()}
         train(lanes, setting)
@@ -343,7 +343,7 @@ RACE = Race(
     "all threads, in turns of 10 s, so that what slows the machine down slows all. Peers have 2.5 M\n"
     "weights and their published recipes; ours may choose its size, as everything else. No network is\n"
     "told the class; each is evaluated 20 times for an image. With ARGS='--only quality --minutes 10'\n"
-    "it is the full protocol, of 2,000 images; the default is a minute and a half, and 1,000.",
+    "it is the full protocol, of 2,000 images; the default is a minute and a half, and 500.",
     run=run,
     inputs=(
         "benchmarks/races/quality.py",
@@ -355,6 +355,6 @@ RACE = Race(
         "course_utils/stable_diffusion/autoencoder_kl.py",
         "course_utils/checkpoints/classifier",
     ),
-    seconds={"tiny": 20, "quick": 80, "full": 1_130},
+    seconds={"tiny": 20, "quick": 80, "full": 1_000},
     on_gpu=True,
 )
