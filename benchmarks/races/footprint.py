@@ -30,7 +30,7 @@ STATEMENTS = {
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    rounds = setting.pick(tiny=1, quick=3, full=7)
+    rounds = setting.pick(tiny=1, quick=3, full=5)
     wanted = STATEMENTS if setting.budget != "tiny" else dict(list(STATEMENTS.items())[:2])
     starts = {name: partial(python, statement) for name, statement in wanted.items()}
     seconds = in_turns(starts, rounds, setting.progress)
@@ -87,5 +87,5 @@ RACE = Race(
     method="Each import in a fresh process, in turns; what is shown is what it adds to an empty Python.",
     run=run,
     inputs=("benchmarks/races/footprint.py", "course_utils", "pyproject.toml"),
-    seconds={"tiny": 2, "quick": 25, "full": 60},
+    seconds={"tiny": 2, "quick": 25, "full": 130},
 )

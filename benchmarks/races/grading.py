@@ -51,5 +51,5 @@ RACE = Race(
     "workers, ours one a thread. `python benchmarks/grading.py` races larger classes.",
     run=run,
     inputs=("benchmarks/races/grading.py", "benchmarks/grading.py", "course_utils", "assessments/source"),
-    seconds={"tiny": 30, "quick": 40, "full": 180},
+    seconds={"tiny": 30, "quick": 40, "full": 100},
 )

@@ -20,7 +20,7 @@ ALONE = "one process"
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    steps, rounds = setting.pick(tiny=40, quick=60, full=600), setting.pick(tiny=1, quick=1, full=2)
+    steps, rounds = setting.pick(tiny=40, quick=60, full=200), setting.pick(tiny=1, quick=1, full=2)
     counts = (1,) if setting.budget == "tiny" else (1, 2)
     rates: dict[int, list[float]] = {count: [] for count in counts}
     for turn in range(rounds):
@@ -66,5 +66,5 @@ RACE = Race(
         "course_utils/checkpoints/recipes",
         "course_utils/autoencoders.py",
     ),
-    seconds={"tiny": 10, "quick": 45, "full": 150},
+    seconds={"tiny": 10, "quick": 45, "full": 120},
 )
